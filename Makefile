@@ -1,0 +1,31 @@
+# make demo: train, evaluate, export and predict in a few minutes, into demo/
+# make test: everything that CI runs
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/train.done
+	$(BIN)/tinypose demo --out demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md src tests benchmarks docs
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo build dist
+
+$(VENV)/%.done: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'tinypose needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)'; exit 1; }
+	$(PYTHON) -m venv $(VENV)

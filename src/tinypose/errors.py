@@ -1,0 +1,27 @@
+"""Errors that a user can act on: what was expected, found, and what to do."""
+
+
+class TinyposeError(Exception):
+    """Say in one line what was expected, what was found and what to do.
+
+    The command line prints the message without a traceback and exits with
+    ``exit_code``.
+    """
+
+    exit_code = 1
+
+
+class UsageError(TinyposeError):
+    """Report a wrong option, argument or configuration key (exit code 2)."""
+
+    exit_code = 2
+
+
+class MissingDependencyError(TinyposeError):
+    """Name the extra that installs a missing optional dependency."""
+
+    def __init__(self, module: str, purpose: str, extra: str = "train") -> None:
+        super().__init__(
+            f"{purpose} needs the package {module!r}, which is not installed: "
+            f"run  pip install 'tinypose[{extra}]'"
+        )

@@ -1,0 +1,117 @@
+"""Skeletons: built-in ones are consistent, one's own are checked."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tinypose.errors import TinyposeError
+from tinypose.skeletons import (
+    AI_CHALLENGER,
+    COCO,
+    DEFAULT_SIGMA,
+    LSP,
+    MPII,
+    SKELETONS,
+    Skeleton,
+    load_skeleton,
+)
+
+ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+
+
+@ALL
+def test_flip_pairs_mirror_left_and_right_names(skeleton: Skeleton) -> None:
+    flipped = [skeleton.names[i] for i in skeleton.flip_indices]
+    for name, other in zip(skeleton.names, flipped, strict=True):
+        swapped = (
+            name.replace("left", "#").replace("right", "left").replace("#", "right")
+        )
+        assert other == swapped
+
+
+@ALL
+def test_every_keypoint_has_an_edge_and_a_sigma(skeleton: Skeleton) -> None:
+    assert {i for edge in skeleton.edge_indices for i in edge} == set(
+        range(skeleton.num_keypoints)
+    )
+    assert skeleton.sigmas.shape == (skeleton.num_keypoints,)
+
+
+# AI Challenger measured left and right apart.
+@pytest.mark.parametrize("skeleton", [COCO, MPII], ids=lambda s: s.name)
+def test_sigmas_are_equal_on_both_sides(skeleton: Skeleton) -> None:
+    np.testing.assert_array_equal(
+        skeleton.sigmas, skeleton.sigmas[skeleton.flip_indices]
+    )
+
+
+@ALL
+def test_to_dict_and_back(skeleton: Skeleton) -> None:
+    assert Skeleton.from_dict(skeleton.to_dict()) == skeleton
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "count"), [(AI_CHALLENGER, 14), (LSP, 14), (MPII, 16), (COCO, 17)]
+)
+def test_number_of_keypoints(skeleton: Skeleton, count: int) -> None:
+    assert skeleton.num_keypoints == count
+
+
+def test_lsp_has_the_sigmas_of_ai_challenger_by_name() -> None:
+    i, j = LSP.index("left_hip"), AI_CHALLENGER.index("left_hip")
+    assert LSP.sigmas[i] == AI_CHALLENGER.sigmas[j] == 0.03843971
+
+
+def test_mapping_by_name() -> None:
+    mapping = COCO.mapping_to(LSP)
+    assert COCO.names[mapping[LSP.index("right_knee")]] == "right_knee"
+    assert mapping[LSP.index("neck")] == -1
+    assert mapping[LSP.index("head_top")] == -1
+
+
+def test_own_skeleton_from_yaml(tmp_path) -> None:
+    file = tmp_path / "hand.yaml"
+    file.write_text(
+        "name: hand\nkeypoints: [wrist, left_tip, right_tip]\n"
+        "edges: [[wrist, left_tip], [wrist, right_tip]]\n"
+        "flip_pairs: [[left_tip, right_tip]]\n"
+    )
+    hand = load_skeleton(file)
+    assert hand.names == ("wrist", "left_tip", "right_tip")
+    np.testing.assert_array_equal(hand.flip_indices, [0, 2, 1])
+    np.testing.assert_array_equal(hand.sigmas, [DEFAULT_SIGMA] * 3)
+    assert hand.torso is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "expected a skeleton, a mapping"),
+        ("name: x", "'keypoints'"),
+        ("keypoints: []", "at least one keypoint"),
+        ("keypoints: [a, a]", "distinct"),
+        ("keypoints: nose", "a list of names"),
+        ("keypoints: [1, 2]", "expected names"),
+        ("keypoints: [nose]\nedges: [[nose, nos]]", "did you mean 'nose'"),
+        ("keypoints: [a, b]\nedges: [[a, b, a]]", "two names"),
+        ("keypoints: [a, b]\nflip_pair: [[a, b]]", "did you mean 'flip_pairs'"),
+        ("keypoints: [a, b, c]\nflip_pairs: [[a, b], [b, c]]", "at most one flip"),
+        ("keypoints: [a, b]\noks_sigmas: [0.1]", "expected 2 oks_sigmas"),
+        ("keypoints: [a]\noks_sigmas: [0]", "positive"),
+        ("keypoints: [a\n", "does not parse"),
+        ("keypoints: !!python/object/apply:os.getcwd []", "does not parse"),
+    ],
+)
+def test_wrong_files_get_one_line(tmp_path, text: str, message: str) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(TinyposeError, match=re.escape(message)) as caught:
+        load_skeleton(file)
+    assert "\n" not in str(caught.value)
+    assert "wrong.yaml" in str(caught.value)
+
+
+def test_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(TinyposeError, match="did you mean 'coco'"):
+        load_skeleton("coc")

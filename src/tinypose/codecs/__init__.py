@@ -1,0 +1,1 @@
+"""Codecs: encode labels as targets and decode predictions, in one object."""

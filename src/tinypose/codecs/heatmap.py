@@ -1,0 +1,207 @@
+"""Heatmaps: one Gaussian per keypoint, and the way back to coordinates.
+
+A heatmap cell covers ``input / heatmap`` input pixels. Cell index c along an
+axis and input pixel x agree in their edges: x + 1/2 = (c + 1/2) * stride.
+
+References:
+    Quarter offset: Newell, Yang & Deng, "Stacked hourglass networks for human
+    pose estimation", ECCV 2016, https://arxiv.org/abs/1603.06937, section 3.
+    Distribution-aware decoding: Zhang et al., "Distribution-aware coordinate
+    representation for human pose estimation", CVPR 2020,
+    https://arxiv.org/abs/1910.06278.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+REFINEMENTS = ("none", "quarter", "dark")
+DEFAULT_REFINEMENT = "dark"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatmapCodec:
+    """Encode keypoints as Gaussian heatmaps and decode heatmaps to keypoints.
+
+    Args:
+        input_hw: Height and width of the model's input, in pixels.
+        heatmap_hw: Height and width of the heatmaps, in cells.
+        sigma_cells: Standard deviation of the Gaussian, in cells.
+    """
+
+    input_hw: tuple[int, int]
+    heatmap_hw: tuple[int, int]
+    sigma_cells: float = 2.0
+
+    @property
+    def stride_xy(self) -> tuple[float, float]:
+        """Input pixels per cell along x and y."""
+        return (
+            self.input_hw[1] / self.heatmap_hw[1],
+            self.input_hw[0] / self.heatmap_hw[0],
+        )
+
+    def encode(self, keypoints_xy: Any, visible: Any) -> tuple[Any, Any]:
+        """Return target heatmaps and the weight of each, as backend tensors.
+
+        Args:
+            keypoints_xy: (batch, num_keypoints, 2), (x, y) in input pixels.
+            visible: (batch, num_keypoints), 0 where not labelled.
+
+        Returns:
+            heatmaps (batch, height, width, num_keypoints), peak 1 at the
+            keypoint itself, and weights (batch, num_keypoints), 0 where a
+            keypoint is not labelled. A labelled keypoint outside the crop
+            keeps its weight: its map is (almost) empty, so that the model
+            learns to be unsure of what it cannot see.
+        """
+        from keras import ops
+
+        keypoints_xy = ops.cast(keypoints_xy, "float32")
+        cells = (keypoints_xy + 0.5) / ops.array(self.stride_xy, "float32") - 0.5
+        height, width = self.heatmap_hw
+        scale = -0.5 / self.sigma_cells**2
+        # A Gaussian is the product of its profiles along x and y.
+        offset_x = ops.arange(width, dtype="float32") - cells[..., 0:1]
+        offset_y = ops.arange(height, dtype="float32") - cells[..., 1:2]
+        profile_x = ops.transpose(ops.exp(scale * offset_x**2), (0, 2, 1))
+        profile_y = ops.transpose(ops.exp(scale * offset_y**2), (0, 2, 1))
+        heatmaps = profile_y[:, :, None, :] * profile_x[:, None, :, :]
+        weights = ops.cast(ops.cast(visible, "float32") > 0, "float32")
+        return heatmaps, weights
+
+    def decode(
+        self, heatmaps: NDArray[Any], refinement: str = DEFAULT_REFINEMENT
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the keypoints that heatmaps show (NumPy).
+
+        Args:
+            heatmaps: (batch, height, width, num_keypoints), any real dtype.
+            refinement: ``none`` takes the highest cell (the first in reading
+                order on a tie), ``quarter`` moves a quarter cell towards the
+                higher neighbour, ``dark`` fits a Gaussian around the peak.
+
+        Returns:
+            keypoints_xy (batch, num_keypoints, 2) float32 in input pixels and
+            scores (batch, num_keypoints) float32, the highest cell's value
+            cut to 0..1.
+        """
+        if refinement not in REFINEMENTS:
+            raise ValueError(
+                f"expected a refinement of {REFINEMENTS}, received {refinement!r}"
+            )
+        maps = np.asarray(heatmaps, np.float32)
+        if maps.ndim != 4 or maps.shape[1:3] != self.heatmap_hw:
+            raise ValueError(
+                f"expected heatmaps of shape (batch, {self.heatmap_hw[0]}, "
+                f"{self.heatmap_hw[1]}, num_keypoints), received {maps.shape}"
+            )
+        batch, height, width, count = maps.shape
+        flat = maps.reshape(batch, height * width, count)
+        index = flat.argmax(axis=1)
+        scores = np.take_along_axis(flat, index[:, None], axis=1)[:, 0]
+        peak_y, peak_x = np.divmod(index, width)
+        cells = np.stack([peak_x, peak_y], axis=-1).astype(np.float32)
+        if refinement == "quarter":
+            cells += 0.25 * _quarter_steps(maps, peak_x, peak_y)
+        elif refinement == "dark":
+            cells += self._dark_steps(maps, peak_x, peak_y)
+        stride = np.array(self.stride_xy, np.float32)
+        keypoints_xy = (cells + 0.5) * stride - 0.5
+        return keypoints_xy, np.clip(scores, 0.0, 1.0)
+
+    def _dark_steps(
+        self, maps: NDArray[np.float32], peak_x: NDArray[Any], peak_y: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """Return the step (batch, num_keypoints, 2) to each Gaussian's centre."""
+        height, width = maps.shape[1:3]
+        blur = _blur_matrix(self.sigma_cells)
+        offsets = np.arange(blur.shape[1]) - blur.shape[1] // 2
+        rows = peak_y[..., None] + offsets  # (B, K, n)
+        columns = peak_x[..., None] + offsets
+        # Beyond the border a map is zero.
+        blur_y = blur * ((rows >= 0) & (rows < height))[..., None, :]
+        blur_x = blur * ((columns >= 0) & (columns < width))[..., None, :]
+        sample, keypoint = np.indices(peak_x.shape)[..., None, None]
+        patches = maps[
+            sample,
+            np.clip(rows, 0, height - 1)[..., :, None],
+            np.clip(columns, 0, width - 1)[..., None, :],
+            keypoint,
+        ]  # (B, K, n, n)
+        steps = _newton_steps(blur_y @ patches @ blur_x.swapaxes(-1, -2))
+        inner_x = (peak_x > 0) & (peak_x < width - 1)
+        inner_y = (peak_y > 0) & (peak_y < height - 1)
+        steps[~(inner_x & inner_y)] = 0
+        return np.asarray(steps, np.float32)
+
+
+def gaussian_kernel(sigma_cells: float) -> NDArray[np.float32]:
+    """Return the normalised 1D Gaussian (2 * ceil(2 sigma) + 1,) that smooths maps."""
+    radius = int(np.ceil(2 * sigma_cells))
+    offsets = np.arange(-radius, radius + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma_cells) ** 2)
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+@cache
+def _blur_matrix(sigma_cells: float) -> NDArray[np.float32]:
+    """Return the matrix (3, n) that blurs n cells around a peak to three.
+
+    Only the 3x3 cells around the peak are needed after the blur: three shifted
+    copies of the kernel give them along each axis.
+    """
+    kernel = gaussian_kernel(sigma_cells)
+    return np.stack([np.pad(kernel, (shift, 2 - shift)) for shift in range(3)])
+
+
+LOG_FLOOR = 1e-10
+"""Heatmap values are raised to this before the logarithm."""
+
+MAX_STEP_CELLS = 1.0
+"""A refinement that goes further than this from the peak is not believed."""
+
+MIN_DETERMINANT = 1e-6
+"""Least curvature of a peak, 1 / width**4 in cells: below it (a ridge, a plain)
+single precision cannot tell the slope from rounding."""
+
+
+def _newton_steps(patches: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the (x, y) steps from 3x3 patches' centres to their Gaussians'.
+
+    The logarithm of a Gaussian is a paraboloid: one Newton step reaches its
+    top. (..., 3, 3) gives (..., 2); where there is no top, no step.
+    """
+    log = np.log(np.maximum(patches.astype(np.float64), LOG_FLOOR))
+    centre = log[..., 1, 1]
+    dx = (log[..., 1, 2] - log[..., 1, 0]) / 2
+    dy = (log[..., 2, 1] - log[..., 0, 1]) / 2
+    dxx = log[..., 1, 2] - 2 * centre + log[..., 1, 0]
+    dyy = log[..., 2, 1] - 2 * centre + log[..., 0, 1]
+    dxy = (log[..., 2, 2] - log[..., 2, 0] - log[..., 0, 2] + log[..., 0, 0]) / 4
+    determinant = dxx * dyy - dxy**2
+    top = (determinant > MIN_DETERMINANT) & (dxx < 0)
+    step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1)
+    step /= np.where(top, determinant, 1.0)[..., None]
+    return np.where(top[..., None], np.clip(step, -MAX_STEP_CELLS, MAX_STEP_CELLS), 0)
+
+
+def _quarter_steps(
+    maps: NDArray[np.float32], peak_x: NDArray[Any], peak_y: NDArray[Any]
+) -> NDArray[np.float32]:
+    """Return the sign (batch, num_keypoints, 2) of the slope at each peak."""
+    batch, height, width, count = maps.shape
+    b = np.arange(batch)[:, None]
+    k = np.arange(count)[None, :]
+    inside_x = (peak_x > 0) & (peak_x < width - 1)
+    inside_y = (peak_y > 0) & (peak_y < height - 1)
+    right = maps[b, peak_y, np.minimum(peak_x + 1, width - 1), k]
+    left = maps[b, peak_y, np.maximum(peak_x - 1, 0), k]
+    below = maps[b, np.minimum(peak_y + 1, height - 1), peak_x, k]
+    above = maps[b, np.maximum(peak_y - 1, 0), peak_x, k]
+    return np.stack(
+        [np.sign(right - left) * inside_x, np.sign(below - above) * inside_y], axis=-1
+    )

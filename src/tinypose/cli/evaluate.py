@@ -1,0 +1,228 @@
+"""``tinypose evaluate``: measure a model on labelled people."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinypose.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tinypose.evaluation.result import Evaluation
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run folder, a .keras or .tflite file, or a shipped model's name."
+        ),
+    ],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="Labelled data, such as lsp=PATH or lsp=PATH:701-1000; repeatable.",
+            metavar="NAME=PATH[:FIRST-LAST]",
+        ),
+    ],
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Take only N people, spread over the data."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="People predicted at once.")] = 1,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average with the mirrored picture.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of a .tflite model.")
+    ] = None,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="PCK threshold; repeatable.",
+            metavar="FLOAT",
+            show_default="0.05 0.1 0.2 0.5",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the report.",
+            metavar="DIR",
+            show_default="evaluation-MODEL",
+        ),
+    ] = None,
+) -> None:
+    """Measure PCK, PCKh, PCP and OKS on labelled people, and write a report.
+
+    Example:  tinypose evaluate tiny --data lsp=data/lsp:701-1000
+    """
+    thresholds = _check_thresholds(threshold)
+    folder = out or Path(f"evaluation-{_file_stem(model)}")
+    _check_folder(folder)
+
+    from tinypose.cli.quiet import hushed
+    from tinypose.data.sources import load_data
+    from tinypose.evaluation import figures, oks
+    from tinypose.evaluation.evaluate import evaluate as measure
+    from tinypose.evaluation.report import write_report
+    from tinypose.inference.predictor import Predictor
+
+    # What is missing shall be said now, not after all the predictions.
+    oks.require_library()
+    figures.require_library()
+    with hushed():  # opening a .keras file starts TensorFlow
+        predictor = Predictor(model, num_threads=threads, flip_test=flip)
+    samples = load_data(data, limit=limit)
+    with _progress_bar() as progress:
+        evaluation = measure(
+            predictor,
+            samples,
+            data=", ".join(data),
+            batch_size=batch,
+            thresholds=thresholds,
+            progress=progress,
+        )
+    path = write_report(folder, evaluation)
+    _print_result(evaluation, path)
+
+
+def _check_thresholds(values: list[float] | None) -> tuple[float, ...]:
+    if not values:
+        from tinypose.evaluation.evaluate import THRESHOLDS
+
+        return THRESHOLDS
+    wrong = [value for value in values if not 0 < value <= 10]
+    if wrong:
+        raise UsageError(
+            f"expected --threshold above 0 and up to 10 torso lengths, found {wrong[0]}"
+        )
+    return tuple(values)
+
+
+def _file_stem(model: str) -> str:
+    """Return a model's name as part of a file name: runs/a -> a."""
+    name = Path(model).resolve().name
+    stem = name.removesuffix(".tflite").removesuffix(".keras")
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "model"
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise a UsageError if the report cannot be written into ``folder``."""
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UsageError(
+            f"expected --out to be a folder, found the file {existing}; choose "
+            "another name"
+        )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"expected --out to be a folder that you may write, found {folder} "
+            "without permission; choose another one"
+        )
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int, float], None]]:
+    """Show people done, the time left and the running PCK on stderr."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from tinypose.evaluation.tables import percentage
+
+    with Progress(
+        TextColumn("evaluating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("PCK@0.2 {task.fields[pck]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("", total=None, pck="–")
+
+        def update(done: int, total: int, pck: float) -> None:
+            bar.update(task, completed=done, total=total, pck=percentage(pck))
+
+        yield update
+
+
+def _print_result(evaluation: "Evaluation", report: Path) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(_summary(evaluation))
+    for line in [*_totals(evaluation), f"report: {report}"]:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _summary(evaluation: "Evaluation") -> "Table":
+    """Return the table of PCK by keypoint."""
+    from rich.table import Table
+
+    from tinypose.evaluation.result import HEADLINE
+    from tinypose.evaluation.tables import interval, percentage
+
+    accuracy = evaluation.accuracy
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(f"PCK ({accuracy.references.pck_unit})")
+    for value in accuracy.pck:
+        table.add_column(f"@{value.threshold:g}", justify="right")
+    table.add_column(f"95 % @{HEADLINE:g}", justify="right")
+    table.add_column("people", justify="right")
+    for index, name in enumerate(evaluation.skeleton.names):
+        table.add_row(
+            name.replace("[", r"\["),
+            *(percentage(value.per_keypoint[index]) for value in accuracy.pck),
+            interval(accuracy.intervals.per_keypoint[:, index]),
+            str(accuracy.headline.counts[index]),
+            end_section=index == evaluation.skeleton.num_keypoints - 1,
+        )
+    for label, values, ends in [
+        (
+            "limbs only",
+            [evaluation.limbs_mean(value) for value in accuracy.pck],
+            accuracy.intervals.limbs_mean,
+        ),
+        ("mean", [value.mean for value in accuracy.pck], accuracy.intervals.mean),
+    ]:
+        numbers = [percentage(value) for value in values]
+        count = str(accuracy.num_scored)
+        table.add_row(label, *numbers, interval(ends), count, style="bold")
+    return table
+
+
+def _totals(evaluation: "Evaluation") -> list[str]:
+    """Return the lines of what is not PCK."""
+    from tinypose.evaluation.tables import percentage
+
+    accuracy, timing = evaluation.accuracy, evaluation.timing
+    pckh = percentage(accuracy.pckh.mean) if accuracy.pckh else "unknown"
+    oks = accuracy.oks
+    lines = [
+        f"PCKh@0.5 {pckh} · PCP {percentage(accuracy.pcp.mean)} · "
+        f"OKS-AP {percentage(oks.ap)} (AP50 {percentage(oks.ap50)}, "
+        f"AP75 {percentage(oks.ap75)}, AR {percentage(oks.ar)})",
+        f"{timing.total:.1f} ms a person: {timing.load:.1f} to read the picture, "
+        f"{timing.predict:.1f} to predict",
+    ]
+    left_out = evaluation.num_people - accuracy.num_scored
+    if left_out or evaluation.num_skipped:
+        lines.append(
+            f"{evaluation.num_skipped} people without usable labels skipped, "
+            f"{left_out} without a {accuracy.references.pck_unit} not in PCK"
+        )
+    return lines

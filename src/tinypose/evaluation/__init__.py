@@ -1,0 +1,1 @@
+"""Evaluation: PCK, PCKh, PCP and OKS of a predictor, and the report."""

@@ -1,0 +1,93 @@
+"""Bootstrap: how sure a PCK is, given how few people it was measured on.
+
+References:
+    Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapter 13
+    (percentile intervals).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinypose.evaluation.pck import FloatArray, percent
+
+DRAWS = 1000
+LEVEL = 0.95
+
+_CHUNK = 100
+"""Draws made at once: bounds the memory to _CHUNK x num_people numbers."""
+
+
+def resample_pck(
+    errors: ArrayLike, threshold: float = 0.2, *, draws: int = DRAWS, seed: int = 0
+) -> FloatArray:
+    """Return the PCK of many sets of people, drawn with replacement.
+
+    Whole people are drawn, because the keypoints of one person are right or
+    wrong together. People without a single finite or infinite error are not
+    drawn.
+
+    Args:
+        errors: (num_people, num_keypoints), from ``normalised_errors``.
+        threshold: Largest error that is correct, in reference lengths.
+        draws: Number of sets.
+        seed: The same seed gives the same sets.
+
+    Returns:
+        (draws, num_keypoints) percent; nan where a set has no label.
+    """
+    errors = np.asarray(errors, np.float64)
+    scored = errors[~np.isnan(errors).all(axis=1)]
+    num_people, num_keypoints = scored.shape
+    result = np.full((draws, num_keypoints), np.nan)
+    if num_people == 0:
+        return result
+    right = (scored <= threshold).astype(np.float64)
+    labelled = (~np.isnan(scored)).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    chances = np.full(num_people, 1 / num_people)
+    for start in range(0, draws, _CHUNK):
+        size = min(_CHUNK, draws - start)
+        # How often each person is in each set: (size, num_people).
+        times = rng.multinomial(num_people, chances, size=size).astype(np.float64)
+        result[start : start + size] = percent(times @ right, times @ labelled)
+    return result
+
+
+def mean_of_draws(
+    samples: FloatArray, keypoints: ArrayLike | None = None
+) -> FloatArray:
+    """Return the mean over keypoints of each draw.
+
+    Args:
+        samples: (draws, num_keypoints) percent, from ``resample_pck``.
+        keypoints: Positions to average over; None means all.
+
+    Returns:
+        (draws,) percent; nan where none of the keypoints has a value.
+    """
+    if keypoints is not None:
+        samples = samples[:, np.asarray(keypoints, np.intp)]
+    known = ~np.isnan(samples)
+    sums = np.where(known, samples, 0.0).sum(axis=1)
+    return percent(sums / 100, known.sum(axis=1))
+
+
+def percentile_interval(samples: ArrayLike, level: float = LEVEL) -> FloatArray:
+    """Return the percentile interval of bootstrap draws.
+
+    Args:
+        samples: (draws, ...) values; nan is left out.
+        level: Share of the draws that the interval holds.
+
+    Returns:
+        (2, ...) lower and upper end; nan where there is no value at all.
+    """
+    values = np.asarray(samples, np.float64)
+    ends = [50 * (1 - level), 50 * (1 + level)]
+    flat = values.reshape(len(values), -1)
+    result = np.full((2, flat.shape[1]), np.nan)
+    for column in range(flat.shape[1]):
+        known = flat[~np.isnan(flat[:, column]), column]
+        if known.size:
+            result[:, column] = np.percentile(known, ends)
+    return result.reshape(2, *values.shape[1:])

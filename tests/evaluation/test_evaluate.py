@@ -1,0 +1,311 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinypose.errors import MissingDependencyError, TinyposeError, UsageError
+from tinypose.evaluation import oks
+from tinypose.evaluation.evaluate import evaluate
+from tinypose.skeletons import AI_CHALLENGER, LSP, MPII, Skeleton
+
+pytest.importorskip("faster_coco_eval")
+
+NAN = np.nan
+
+
+def test_metrics_of_known_errors(make_person, make_predictor, arm_xy):
+    # Torso 10: the elbow is off by 2 = 0.2, the wrist by 6 = 0.6 of it.
+    offsets = np.array([[0, 0], [0, 0], [0, -2], [6, 0]])
+    predictor = make_predictor([arm_xy, arm_xy + offsets])
+    result = evaluate(predictor, [make_person(), make_person()], data="two arms")
+    accuracy = result.accuracy
+    assert [value.threshold for value in accuracy.pck] == [0.05, 0.1, 0.2, 0.5]
+    np.testing.assert_allclose(accuracy.headline.per_keypoint, [100, 100, 100, 50])
+    assert accuracy.headline.mean == 87.5
+    np.testing.assert_allclose(accuracy.pck[1].per_keypoint, [100, 100, 50, 50])
+    # All four keypoints of this skeleton are limb keypoints.
+    assert result.limbs_mean(accuracy.headline) == 87.5
+    # Head (here: elbow to wrist) 5: errors of 2 and 6 are 0.4 and 1.2 of it.
+    assert accuracy.pckh is not None
+    np.testing.assert_allclose(accuracy.pckh.per_keypoint, [100, 100, 100, 50])
+    # Upper arm 15 long, limit 7.5; forearm 5 long, limit 2.5: 6 is too far.
+    np.testing.assert_allclose(accuracy.pcp.per_limb, [100, 50])
+    # (exp(0) * 3 + ...) / 4 of the first person is 1; the box is 20 x 8.
+    areas = 0.53 * 20 * 8
+    second = np.mean([1, 1, np.exp(-4 / (0.08 * areas)), np.exp(-36 / (0.02 * areas))])
+    assert accuracy.oks.mean == pytest.approx(100 * (1 + second) / 2)
+    assert result.people[1].num_right == 3
+    # Errors 0, 0, 0.2, 0.6.
+    assert result.people[1].mean_error == pytest.approx(0.2)
+
+
+def test_perfect_predictions_reach_100_everywhere(make_person, make_predictor, arm_xy):
+    result = evaluate(make_predictor([arm_xy] * 3), [make_person()] * 3)
+    accuracy = result.accuracy
+    for value in [*accuracy.pck, accuracy.pckh, accuracy.pcp]:
+        assert value.mean == 100
+    for name in ("ap", "ap50", "ap75", "ar", "mean"):
+        assert getattr(accuracy.oks, name) == pytest.approx(100)
+    np.testing.assert_array_equal(accuracy.intervals.mean, [100, 100])
+    np.testing.assert_array_equal(accuracy.curve, 100)
+
+
+def test_curve_and_intervals_agree_with_the_headline(
+    make_person, make_predictor, arm_xy
+):
+    rng = np.random.default_rng(4)
+    predictions = [arm_xy + rng.normal(size=(4, 2)) * 2 for _ in range(60)]
+    result = evaluate(make_predictor(predictions), [make_person()] * 60)
+    accuracy = result.accuracy
+    at = int(np.argmin(np.abs(accuracy.curve_thresholds - 0.2)))
+    np.testing.assert_allclose(accuracy.curve[at], accuracy.headline.per_keypoint)
+    low, high = accuracy.intervals.mean
+    assert low < accuracy.headline.mean < high
+    low, high = accuracy.intervals.per_keypoint
+    assert (low <= accuracy.headline.per_keypoint).all()
+    assert (high >= accuracy.headline.per_keypoint).all()
+
+
+def test_person_without_torso_is_predicted_but_not_in_pck(
+    make_person, make_predictor, arm_xy
+):
+    people = [make_person(), make_person(visible=[0, 2, 2, 2])]
+    result = evaluate(make_predictor([arm_xy, arm_xy + 9]), people)
+    assert result.num_people == 2
+    assert result.accuracy.num_scored == 1
+    assert result.accuracy.headline.mean == 100
+    np.testing.assert_array_equal(result.accuracy.headline.counts, [1, 1, 1, 1])
+    assert result.people[1].num_scored == 0
+    assert result.accuracy.oks.num_people == 2
+
+
+def test_person_without_labels_is_skipped_and_counted(
+    make_person, make_predictor, arm_xy
+):
+    people = [make_person(visible=[0, 0, 0, 0]), make_person()]
+    result = evaluate(make_predictor([arm_xy]), people)
+    assert (result.num_people, result.num_skipped) == (1, 1)
+    assert result.accuracy.headline.mean == 100
+
+
+def test_keypoints_are_matched_by_name(make_person, make_predictor):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(5, 55, (14, 2))
+    person = make_person(points, skeleton=LSP)
+    in_order = points[LSP.mapping_to(AI_CHALLENGER)]
+    result = evaluate(make_predictor([in_order], skeleton=AI_CHALLENGER), [person])
+    assert result.accuracy.headline.mean == 100
+    assert result.skeleton is AI_CHALLENGER
+    np.testing.assert_array_equal(result.accuracy.headline.counts, [1] * 14)
+
+
+def test_keypoints_that_the_data_lack_are_unknown(make_person, make_predictor):
+    points = np.random.default_rng(0).uniform(5, 55, (14, 2))
+    predicted = np.zeros((16, 2))
+    source = LSP.mapping_to(MPII)
+    predicted[source >= 0] = points[source[source >= 0]]
+    person = make_person(points, skeleton=LSP)
+    result = evaluate(make_predictor([predicted], skeleton=MPII), [person])
+    unknown = np.isnan(result.accuracy.headline.per_keypoint)
+    assert [MPII.names[i] for i in np.flatnonzero(unknown)] == ["pelvis", "thorax"]
+    assert result.accuracy.headline.mean == 100
+
+
+def test_torso_of_the_data_serves_a_model_that_has_none(make_person, make_predictor):
+    wrists = Skeleton(name="wrists", names=("right_wrist", "left_wrist"))
+    points = np.random.default_rng(0).uniform(5, 55, (14, 2))
+    person = make_person(points, skeleton=LSP)
+    torso = np.linalg.norm(
+        points[LSP.index("left_shoulder")] - points[LSP.index("right_hip")]
+    )
+    predicted = points[LSP.mapping_to(wrists)] + [[0, 0.19 * torso], [0.21 * torso, 0]]
+    result = evaluate(make_predictor([predicted], skeleton=wrists), [person])
+    assert result.accuracy.references.pck_unit == "torso"
+    np.testing.assert_array_equal(result.accuracy.headline.per_keypoint, [100, 0])
+
+
+def test_box_side_normalises_where_there_is_no_torso(
+    make_person, make_predictor, arm, arm_xy
+):
+    skeleton = replace(arm, torso=None, head=None)
+    # The box is 20 x 8: 0.2 of its larger side is 4.
+    offsets = np.array([[0, 0], [0, 4.1], [4, 0], [0, -3.9]])
+    person = make_person(skeleton=skeleton)
+    result = evaluate(make_predictor([arm_xy + offsets], skeleton), [person])
+    references = result.accuracy.references
+    assert references.pck_unit == "box side"
+    assert "larger side" in references.pck_name
+    np.testing.assert_array_equal(
+        result.accuracy.headline.per_keypoint, [100, 0, 100, 100]
+    )
+    assert result.accuracy.pckh is None
+    assert references.head_name == ""
+
+
+def test_labelled_head_size_comes_before_the_head_pair(
+    make_person, make_predictor, arm_xy
+):
+    # 0.5 of the labelled head 20 is 10, of the pair's 5 it is 2.5.
+    people = [make_person(head_size=20.0), make_person()]
+    off = arm_xy + np.array([[0, 0], [0, 0], [9, 0], [0, 0]])
+    result = evaluate(make_predictor([off, off]), people)
+    assert result.accuracy.pckh is not None
+    np.testing.assert_allclose(result.accuracy.pckh.per_keypoint, [100, 100, 50, 100])
+    name = result.accuracy.references.head_name
+    assert name.startswith("labelled head size")
+    assert "left_elbow" in name
+
+
+def test_labelled_area_comes_before_the_box(make_person, make_predictor, arm_xy):
+    people = [make_person(area=400.0), make_person()]
+    result = evaluate(make_predictor([arm_xy, arm_xy]), people)
+    references = result.accuracy.references
+    np.testing.assert_allclose(references.areas, [400, 0.53 * 160])
+    assert references.areas_name.startswith("labelled area")
+    assert "0.53" in references.areas_name
+
+
+def test_batches_change_nothing_but_the_calls(make_person, make_predictor, arm_xy):
+    rng = np.random.default_rng(1)
+    predictions = [arm_xy + rng.normal(size=(4, 2)) for _ in range(7)]
+    people = [make_person(sample_id=str(index)) for index in range(7)]
+    seen = []
+    one = evaluate(make_predictor(predictions), people)
+    predictor = make_predictor(predictions)
+    three = evaluate(
+        predictor, people, batch_size=3, progress=lambda *args: seen.append(args)
+    )
+    assert [len(boxes) for boxes in predictor.calls] == [3, 3, 1]
+    assert [args[:2] for args in seen] == [(3, 7), (6, 7), (7, 7)]
+    assert seen[-1][2] == pytest.approx(three.accuracy.headline.mean)
+    assert three.accuracy.headline.mean == one.accuracy.headline.mean
+    assert [p.sample.sample_id for p in three.people] == list("0123456")
+    assert three.timing.batch_size == 3
+
+
+def test_scores_rank_the_poses_for_average_precision(
+    make_person, make_predictor, arm_xy
+):
+    predictions = [arm_xy, arm_xy + 40]
+    people = [make_person(), make_person()]
+    good = evaluate(make_predictor(predictions, scores=[0.9, 0.1]), people)
+    bad = evaluate(make_predictor(predictions, scores=[0.1, 0.9]), people)
+    assert good.accuracy.oks.ap == pytest.approx(2 * bad.accuracy.oks.ap)
+
+
+def test_thresholds_can_be_chosen_and_hold_the_headline(
+    make_person, make_predictor, arm_xy
+):
+    result = evaluate(make_predictor([arm_xy]), [make_person()], thresholds=[0.7, 0.3])
+    assert [value.threshold for value in result.accuracy.pck] == [0.2, 0.3, 0.7]
+
+
+def test_single_keypoint_gets_a_box_that_can_be_cropped(
+    make_person, make_predictor, arm_xy
+):
+    person = make_person(visible=[0, 0, 2, 0])
+    predictor = make_predictor([arm_xy])
+    result = evaluate(predictor, [person])
+    np.testing.assert_array_equal(predictor.calls[0][0], [*arm_xy[2], 1, 1])
+    assert np.isfinite(result.accuracy.oks.ap)
+    assert np.isnan(result.accuracy.headline.mean)
+
+
+def test_samples_are_not_changed(make_person, make_predictor, arm_xy):
+    person = make_person(visible=[2, 1, 2, 0])
+    copies = person.keypoints_xy.copy(), person.visible.copy(), person.box_xywh.copy()
+    evaluate(make_predictor([arm_xy + 3]), [person])
+    for array, copy in zip(
+        (person.keypoints_xy, person.visible, person.box_xywh), copies, strict=True
+    ):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_plain_values_are_valid_json(make_person, make_predictor, arm_xy):
+    # NaN, infinite and stray-byte values are the ones that break JSON.
+    predicted = arm_xy.copy()
+    predicted[3] = NAN
+    people = [make_person(visible=[2, 2, 0, 2])]
+    result = evaluate(make_predictor([predicted]), people, data="lsp=\udcff:1-1")
+    text = json.dumps(result.to_dict(), allow_nan=False, ensure_ascii=False)
+    value = json.loads(text.encode())
+    assert value["data"] == {
+        "description": "lsp=?:1-1",
+        "num_people": 1,
+        "num_skipped": 0,
+    }
+    at = next(entry for entry in value["pck"]["at"] if entry["threshold"] == 0.2)
+    assert at["mean"] == pytest.approx(200 / 3, abs=1e-3)
+    assert at["per_keypoint"]["left_elbow"] == {"pck": None, "count": 0}
+    assert at["per_keypoint"]["left_wrist"] == {"pck": 0.0, "count": 1}
+    assert value["model"]["name"] == "fake"
+    assert len(value["pck"]["curve"]["mean"]) == len(
+        value["pck"]["curve"]["thresholds"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "visible", "message"),
+    [
+        pytest.param(None, None, "found none", id="no-people"),
+        pytest.param("legs", [2, 2], "found only others", id="nothing-in-common"),
+        pytest.param("arm", [0, 0, 0, 0], "found none among 1", id="nothing-labelled"),
+    ],
+)
+def test_nothing_to_evaluate_is_an_error(
+    make_person, make_predictor, arm, arm_xy, skeleton, visible, message
+):
+    people = []
+    if skeleton:
+        legs = Skeleton(name="legs", names=("left_knee", "right_knee"))
+        chosen = arm if skeleton == "arm" else legs
+        people = [make_person(arm_xy[: len(visible)], visible, chosen)]
+    with pytest.raises(TinyposeError, match=message):
+        evaluate(make_predictor([arm_xy]), people)
+
+
+def test_wrong_box_names_the_person(make_person, make_predictor, arm_xy):
+    predictor = make_predictor([arm_xy])
+
+    def refuse(images, boxes_xywh):
+        raise UsageError("expected a box that overlaps the picture")
+
+    predictor.predict_batch = refuse
+    with pytest.raises(TinyposeError, match=r"^lsp/im7: .*overlaps") as caught:
+        evaluate(predictor, [make_person(sample_id="lsp/im7")])
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 0}, {"thresholds": [0.2, 0.0]}],
+    ids=["batch", "threshold"],
+)
+def test_wrong_option_is_an_error(make_person, make_predictor, arm_xy, options):
+    with pytest.raises(ValueError, match="expected a batch_size"):
+        evaluate(make_predictor([arm_xy]), [make_person()], **options)
+
+
+def test_missing_library_is_said_before_predicting(
+    make_person, make_predictor, arm_xy, monkeypatch
+):
+    monkeypatch.setattr(oks, "find_spec", lambda name: None)
+    predictor = make_predictor([arm_xy])
+    with pytest.raises(MissingDependencyError):
+        evaluate(predictor, [make_person()])
+    assert predictor.calls == []
+
+
+def test_import_loads_no_training_stack():
+    code = (
+        "import sys, tinypose.evaluation.evaluate, tinypose.evaluation.report\n"
+        "heavy = {'tensorflow', 'keras', 'matplotlib', 'faster_coco_eval', 'scipy'}\n"
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == []

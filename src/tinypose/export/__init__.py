@@ -1,0 +1,1 @@
+"""Export: from a trained network to a file that runs without TensorFlow."""

@@ -1,0 +1,78 @@
+"""Name and run exported ``.tflite`` files; works without TensorFlow."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from tinypose.errors import UsageError
+
+SUFFIX = ".tflite"
+
+
+def require_tflite_path(path: str | Path) -> Path:
+    """Return ``path`` as a Path after checking that it ends in ``.tflite``.
+
+    Raises:
+        UsageError: it ends in something else.
+    """
+    path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        raise UsageError(
+            f"{path}: expected a file name ending in {SUFFIX}, found "
+            f"{path.suffix or 'none'!r}; no other format (ONNX, Core ML ...) is "
+            "there yet"
+        )
+    return path
+
+
+def run_tflite(path: str | Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Run an exported file on pictures with LiteRT.
+
+    Args:
+        path: The file.
+        images: (num_images, height, width, 3) uint8 RGB; any number.
+
+    Returns:
+        The file's output for each picture, (num_images, ...).
+    """
+    with quiet_stderr():
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        interpreter.allocate_tensors()
+    (source,) = interpreter.get_input_details()
+    (target,) = interpreter.get_output_details()
+    batch = int(source["shape"][0])
+    outputs = []
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        # The size is fixed: the last run is filled up with black.
+        filled = np.zeros(source["shape"], np.uint8)
+        filled[: len(part)] = part
+        interpreter.set_tensor(source["index"], filled)
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(target["index"])[: len(part)])
+    return np.concatenate(outputs)
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep the log lines of native libraries off the terminal."""
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, ValueError, AttributeError):
+        # A process without a standard error needs no silence.
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as devnull:
+            os.dup2(devnull.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,154 @@
+"""Metadata that travels inside a model file, as ``tinypose.json``.
+
+A ``.keras`` file is a zip archive: the metadata is one more member. A
+``.tflite`` file gets a zip archive appended, which runtimes ignore and every
+unzip program reads: ``unzip -p model.tflite tinypose.json``.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinypose.errors import TinyposeError
+from tinypose.files import explain_os_errors, require_file
+from tinypose.geometry import BOX_PADDING
+from tinypose.skeletons import Skeleton
+
+MEMBER = "tinypose.json"
+FORMAT = 1
+MAX_MODEL_BYTES = 1024**3
+MAX_METADATA_BYTES = 4 * 1024**2
+OUTPUTS = ("keypoints", "heatmaps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a model file says about itself.
+
+    Args:
+        name: The model's name, such as ``tiny``.
+        family: Its family, a key of ``tinypose.models.FAMILIES``.
+        skeleton: The keypoints that it predicts, in order.
+        input_hw: Height and width of its input picture, RGB.
+        output: ``keypoints`` for (batch, num_keypoints, 3) of x, y in input
+            pixels and score; ``heatmaps`` for raw maps (batch, height, width,
+            num_keypoints).
+        heatmap_hw: Height and width of the heatmaps, in cells.
+        sigma_cells: Standard deviation of the target Gaussians, in cells.
+        refinement: How peaks are refined; see ``HeatmapCodec.decode``.
+        padding: How much larger than the person's box the crop must be.
+        training_data: The data sets that it was trained on.
+        licence: Terms of the file, those of the data included.
+        accuracy: Measured figures, by name.
+        num_parameters: Number of parameters of the network.
+        macs: Multiply-accumulate operations for one picture.
+        version: The tinypose version that wrote the file.
+        config: The resolved training configuration.
+    """
+
+    name: str
+    family: str
+    skeleton: Skeleton
+    input_hw: tuple[int, int]
+    output: str
+    heatmap_hw: tuple[int, int]
+    sigma_cells: float
+    refinement: str
+    padding: float = BOX_PADDING
+    training_data: tuple[str, ...] = ()
+    licence: str = "not stated"
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    num_parameters: int = 0
+    macs: int = 0
+    version: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as in ``tinypose.json``."""
+        value = asdict(self)
+        value["skeleton"] = self.skeleton.to_dict()
+        return {"format": FORMAT, **value}
+
+    @staticmethod
+    def from_dict(value: Any, source: str) -> "Metadata":
+        """Build metadata from plain values; the inverse of ``to_dict``.
+
+        Raises:
+            TinyposeError: the values are no metadata of this format; the
+                message names ``source``.
+        """
+        try:
+            if value["format"] != FORMAT:
+                raise TinyposeError(
+                    f"{source}: expected metadata of format {FORMAT}, found "
+                    f"format {value['format']!r}; update tinypose"
+                )
+            metadata = Metadata(
+                name=str(value["name"]),
+                family=str(value["family"]),
+                skeleton=Skeleton.from_dict(value["skeleton"], source),
+                input_hw=_pair(value["input_hw"]),
+                output=str(value["output"]),
+                heatmap_hw=_pair(value["heatmap_hw"]),
+                sigma_cells=float(value["sigma_cells"]),
+                refinement=str(value["refinement"]),
+                padding=float(value["padding"]),
+                training_data=tuple(str(v) for v in value["training_data"]),
+                licence=str(value["licence"]),
+                accuracy={str(k): float(v) for k, v in value["accuracy"].items()},
+                num_parameters=int(value["num_parameters"]),
+                macs=int(value["macs"]),
+                version=str(value["version"]),
+                config=dict(value["config"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TinyposeError(
+                f"{source}: expected tinypose metadata, found an entry that is "
+                f"missing or of the wrong type ({error})"
+            ) from error
+        if metadata.output not in OUTPUTS:
+            raise TinyposeError(
+                f"{source}: expected an output of {OUTPUTS}, found {metadata.output!r}"
+            )
+        return metadata
+
+
+def write_metadata(path: str | Path, metadata: Metadata) -> None:
+    """Add the metadata to a freshly written model file (in place)."""
+    text = json.dumps(metadata.to_dict(), ensure_ascii=False)
+    # Mode "a" appends a new archive to a file that is none (.tflite) and adds
+    # a member to a file that is one (.keras).
+    member = zipfile.ZipInfo(MEMBER)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(member, text)
+
+
+def read_metadata(path: str | Path) -> Metadata:
+    """Read the metadata of a model file.
+
+    Raises:
+        TinyposeError: no such file, or it carries no tinypose metadata.
+    """
+    path = require_file(path, "a model file", max_bytes=MAX_MODEL_BYTES)
+    try:
+        with explain_os_errors(path, "read"), zipfile.ZipFile(path) as archive:
+            if archive.getinfo(MEMBER).file_size > MAX_METADATA_BYTES:
+                raise TinyposeError(f"{path}: the metadata is too large to be real")
+            value = json.loads(archive.read(MEMBER))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise TinyposeError(
+            f"{path}: expected a model that tinypose wrote, found a file without "
+            f"its metadata ({error}); is it complete, and exported by tinypose?"
+        ) from error
+    return Metadata.from_dict(value, str(path))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    first, second = value
+    if not (0 < int(first) <= 8192 and 0 < int(second) <= 8192):
+        raise ValueError(f"expected a height and width, found {value}")
+    return int(first), int(second)

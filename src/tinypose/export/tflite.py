@@ -1,0 +1,133 @@
+"""Write a trained network as a ``.tflite`` file that stands alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tinypose import __version__
+from tinypose.errors import TinyposeError, UsageError
+from tinypose.export.cost import count_macs, count_parameters
+from tinypose.export.litert import quiet_stderr, require_tflite_path, run_tflite
+from tinypose.export.metadata import Metadata, write_metadata
+from tinypose.export.wrapper import (
+    check_net,
+    heatmap_function,
+    keypoint_function,
+    metadata_codec,
+)
+from tinypose.files import atomic_path
+
+MAX_BATCH = 1024
+
+
+def export_tflite(
+    net: keras.Model,
+    metadata: Metadata,
+    path: str | Path,
+    *,
+    heads: bool = False,
+    batch: int = 1,
+    check: Callable[[Path], None] | None = None,
+) -> Metadata:
+    """Export a network as a ``.tflite`` file with its metadata inside.
+
+    The file takes pictures ``images`` (batch, height, width, 3) uint8 RGB and
+    gives ``keypoints`` (batch, num_keypoints, 3) float32: x, y in input pixels
+    (integers are pixel centres) and the score. It is run once before it takes
+    its name; when anything fails, nothing is left behind.
+
+    Args:
+        net: The network, as ``tinypose.models`` builds it.
+        metadata: What is known about it; decides the decoding.
+        path: The file to write, ending in ``.tflite``.
+        heads: Export the raw ``heatmaps`` (batch, height, width,
+            num_keypoints) float32 instead of keypoints.
+        batch: Pictures per run; fixed, for browsers refuse an open size.
+        check: Called with the finished file, under a temporary name; what it
+            raises stops the export.
+
+    Returns:
+        The metadata as written: with the output, the cost and the version.
+
+    Raises:
+        UsageError: ``path`` or ``batch`` do not fit.
+        TinyposeError: the network does not fit its metadata, does not convert,
+            gives no finite numbers, or the file cannot be written.
+    """
+    path = require_tflite_path(path)
+    if not 1 <= batch <= MAX_BATCH:
+        raise UsageError(f"expected a batch of 1 to {MAX_BATCH}, found {batch}")
+    check_net(net, metadata)
+    metadata = replace(
+        metadata,
+        output="heatmaps" if heads else "keypoints",
+        num_parameters=count_parameters(net),
+        macs=count_macs(net),
+        version=__version__,
+    )
+    data = _convert(net, metadata, batch)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+        write_metadata(temporary, metadata)
+        _run_once(temporary, metadata, batch)
+        if check is not None:
+            check(temporary)
+    return metadata
+
+
+def _convert(net: keras.Model, metadata: Metadata, batch: int) -> bytes:
+    """Return the converted model, with a static batch size."""
+    if keras.backend.backend() != "tensorflow":
+        raise TinyposeError(
+            "export to TensorFlow Lite needs Keras on TensorFlow, found Keras on "
+            f"{keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
+        )
+    if metadata.output == "heatmaps":
+        function = heatmap_function(net)
+    else:
+        function = keypoint_function(net, metadata_codec(metadata), metadata.refinement)
+    images = tf.TensorSpec((batch, *metadata.input_hw, 3), tf.uint8, name="images")
+    try:
+        with quiet_stderr():
+            traced = tf.function(function, input_signature=[images], autograph=False)
+            # The empty module stands for the variables: there are none.
+            converter = tf.lite.TFLiteConverter.from_concrete_functions(
+                [traced.get_concrete_function()], tf.Module()
+            )
+            return bytes(converter.convert())
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise TinyposeError(
+            f"model {metadata.name!r}: cannot be converted to TensorFlow Lite "
+            f"({type(error).__name__}: {reason})"
+        ) from error
+
+
+def _run_once(path: Path, metadata: Metadata, batch: int) -> None:
+    """Run the written file on noise and check what comes out."""
+    shape = (batch, *metadata.input_hw, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    try:
+        output = run_tflite(path, noise)
+    except (RuntimeError, ValueError) as error:
+        raise TinyposeError(
+            f"model {metadata.name!r}: the exported file does not run "
+            f"({' '.join(str(error).split())[:300]})"
+        ) from error
+    count = metadata.skeleton.num_keypoints
+    keypoints = metadata.output == "keypoints"
+    expected = (count, 3) if keypoints else (*metadata.heatmap_hw, count)
+    if output.shape != (batch, *expected):
+        raise TinyposeError(
+            f"model {metadata.name!r}: expected an exported output of "
+            f"{(batch, *expected)}, found {output.shape}"
+        )
+    if not np.isfinite(output).all():
+        raise TinyposeError(
+            f"model {metadata.name!r}: expected finite outputs, found some that "
+            "are infinite or not a number; did the training diverge?"
+        )

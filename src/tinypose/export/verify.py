@@ -1,0 +1,89 @@
+"""Compare an exported file with the network that it was made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tinypose.export.litert import run_tflite
+from tinypose.export.metadata import read_metadata
+from tinypose.export.wrapper import metadata_codec, prediction
+from tinypose.models.layers import normalize_images
+
+MAX_DIFFERENCE = 0.1
+"""Largest difference, in input pixels, between network and exported file."""
+
+CLEAR_SCORE = 0.05
+CLEAR_GAP = 1e-4
+"""A peak is clear when its highest cell reaches ``CLEAR_SCORE`` and stands
+``CLEAR_GAP`` above every other cell: rounding cannot move it then."""
+
+_CHUNK = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How far an exported file's keypoints are from the network's.
+
+    Args:
+        differences: (num_crops, num_keypoints) distances in input pixels; nan
+            where the heatmap has no clear peak.
+    """
+
+    differences: NDArray[np.float64]
+
+    @property
+    def num_clear(self) -> int:
+        """Number of keypoints that were compared."""
+        return int(np.isfinite(self.differences).sum())
+
+    @property
+    def median(self) -> float:
+        """Median distance in input pixels; nan when none was compared."""
+        return float(np.nanmedian(self.differences)) if self.num_clear else np.nan
+
+    @property
+    def worst(self) -> float:
+        """Largest distance in input pixels; nan when none was compared."""
+        return float(np.nanmax(self.differences)) if self.num_clear else np.nan
+
+
+def compare(net: keras.Model, path: str | Path, crops: NDArray[np.uint8]) -> Agreement:
+    """Compare a network, decoded with NumPy, with its exported file.
+
+    Args:
+        net: The network that was exported.
+        path: The exported file, complete or heads.
+        crops: (num_crops, height, width, 3) uint8 RGB, in the model's size.
+    """
+    metadata = read_metadata(path)
+    codec = metadata_codec(metadata)
+    heatmaps = _heatmaps(net, crops)
+    keypoints_xy, _ = codec.decode(heatmaps, metadata.refinement)
+    exported = run_tflite(path, crops)
+    if metadata.output == "heatmaps":
+        exported_xy, _ = codec.decode(exported, metadata.refinement)
+    else:
+        exported_xy = exported[..., :2]
+    offsets = exported_xy.astype(np.float64) - keypoints_xy
+    distances = np.hypot(offsets[..., 0], offsets[..., 1])
+    return Agreement(np.where(_has_clear_peak(heatmaps), distances, np.nan))
+
+
+def _heatmaps(net: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    chunks = [
+        prediction(net(normalize_images(crops[start : start + _CHUNK]), training=False))
+        for start in range(0, len(crops), _CHUNK)
+    ]
+    return np.concatenate([keras.ops.convert_to_numpy(chunk) for chunk in chunks])
+
+
+def _has_clear_peak(heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return (batch, num_keypoints), whether each map's peak is unmistakable."""
+    batch, height, width, count = heatmaps.shape
+    flat = heatmaps.reshape(batch, height * width, count)
+    second, first = np.moveaxis(np.partition(flat, -2, axis=1)[:, -2:], 1, 0)
+    clear: NDArray[np.bool_] = (first >= CLEAR_SCORE) & (first - second >= CLEAR_GAP)
+    return clear

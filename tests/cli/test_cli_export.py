@@ -1,0 +1,275 @@
+import errno
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tinypose.cli.main import main
+from tinypose.errors import TinyposeError
+from tinypose.export import verify
+from tinypose.export.litert import run_tflite
+from tinypose.export.metadata import Metadata, read_metadata, write_metadata
+from tinypose.export.verify import Agreement
+from tinypose.skeletons import AI_CHALLENGER
+
+HEATMAP_HW = (16, 12)
+TWO = ("--data", "stick_people:1-2")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder whose net draws the colours as heatmaps: clear peaks."""
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("family: tiny_hourglass\n")
+    images = keras.Input((64, 48, 3))
+    x = keras.layers.AveragePooling2D(4)(images)
+    x = keras.layers.Conv2D(14, 1, kernel_initializer="random_uniform", name="maps")(x)
+    net = keras.Model(images, {"heatmaps_1": keras.ops.sigmoid(20 * x)})
+    weights = np.random.default_rng(0).uniform(-0.2, 0.2, (1, 1, 3, 14))
+    net.get_layer("maps").set_weights([weights, np.zeros(14)])
+    net.save(folder / "best.keras")
+    metadata = Metadata(
+        name="mine",
+        family="tiny_hourglass",
+        skeleton=AI_CHALLENGER,
+        input_hw=(64, 48),
+        output="heatmaps",
+        heatmap_hw=HEATMAP_HW,
+        sigma_cells=1.0,
+        refinement="dark",
+        training_data=("stick_people",),
+        licence="Apache-2.0",
+        accuracy={"PCK@0.2": 47.5},
+    )
+    write_metadata(folder / "best.keras", metadata)
+    return folder
+
+
+def tinypose(capsys, *arguments):
+    """Return the exit code, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    return stop.value.code, output.out, output.err
+
+
+def test_a_run_becomes_a_complete_file(run, tmp_path, capsys):
+    path = tmp_path / "mine.tflite"
+    code, out, err = tinypose(capsys, "export", run, "--to", path)
+    assert (code, err) == (0, "")
+    wrote, same, after = out.splitlines()
+    assert wrote.startswith(f"wrote {path}: ")
+    assert wrote.endswith(" kB, pictures (1, 64, 48, 3) in, keypoints out")
+    assert "largest 0.0" in same and "in 32 pictures" in same
+    assert f"--model {path}" in after
+    metadata = read_metadata(path)
+    assert metadata == replace(
+        read_metadata(run / "best.keras"),
+        output="keypoints",
+        num_parameters=3 * 14 + 14,
+        macs=16 * 12 * 3 * 14,
+        version=metadata.version,
+    )
+    assert run_tflite(path, np.zeros((1, 64, 48, 3), np.uint8)).shape == (1, 14, 3)
+
+
+def test_options_change_the_file_and_its_metadata(run, tmp_path, capsys):
+    path = tmp_path / "heads.tflite"
+    options = ["--heads", "--batch", 3, "--name", "thine", "--licence", "CC0"]
+    options += ["--refinement", "quarter", "--data", "stick_people:3-5"]
+    code, out, _ = tinypose(
+        capsys, "export", run / "best.keras", "--to", path, *options
+    )
+    assert code == 0
+    assert "pictures (3, 64, 48, 3) in, heatmaps out" in out
+    assert "in 3 pictures" in out
+    metadata = read_metadata(path)
+    assert (metadata.name, metadata.licence) == ("thine", "CC0")
+    assert (metadata.output, metadata.refinement) == ("heatmaps", "quarter")
+    heatmaps = run_tflite(path, np.zeros((3, 64, 48, 3), np.uint8))
+    assert heatmaps.shape == (3, *HEATMAP_HW, 14)
+
+
+def test_a_file_that_disagrees_is_not_written(run, tmp_path, capsys, monkeypatch):
+    differences = np.array([[0.01, 0.02, np.nan, 0.12]])
+    monkeypatch.setattr(verify, "compare", lambda *_: Agreement(differences))
+    path = tmp_path / "mine.tflite"
+    code, out, err = tinypose(capsys, "export", run, "--to", path, *TWO)
+    assert (code, out) == (1, "")
+    assert err == (
+        f"tinypose: error: {path}: not written: expected the exported keypoints "
+        "within 0.1 px of the network's, found up to 0.120 px (median 0.020 px)\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_compare_is_said(run, tmp_path, capsys, monkeypatch):
+    nothing = Agreement(np.full((2, 14), np.nan))
+    monkeypatch.setattr(verify, "compare", lambda *_: nothing)
+    code, out, err = tinypose(
+        capsys, "export", run, "--to", tmp_path / "mine.tflite", *TWO
+    )
+    assert code == 0
+    assert "wrote" in out
+    assert "not compared with the network: no clear peak in 2 pictures" in err
+
+
+def _no_run(folder):
+    return folder / "nope"
+
+
+def _other_folder(folder):
+    (folder / "pictures").mkdir()
+    return folder / "pictures"
+
+
+def _untrained_run(folder):
+    (folder / "new").mkdir()
+    (folder / "new" / "config.yaml").write_text("family: tiny_hourglass\n")
+    return folder / "new"
+
+
+def _other_file(folder):
+    (folder / "model.h5").write_bytes(b"data")
+    return folder / "model.h5"
+
+
+def _foreign_keras_file(folder):
+    (folder / "foreign.keras").write_bytes(b"no archive")
+    return folder / "foreign.keras"
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "message"),
+    [
+        (_no_run, 1, "expected a run folder or a .keras file, found nothing there"),
+        (_other_folder, 1, "(with config.yaml and best.keras), found another folder"),
+        (_untrained_run, 1, "found one without best.keras; train it first"),
+        (_other_file, 2, "expected a run folder or a file ending in .keras"),
+        (_foreign_keras_file, 1, "found a file without its metadata"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_is_no_run_is_an_error(tmp_path, capsys, source, code, message):
+    path = source(tmp_path)
+    target = tmp_path / "out" / "model.tflite"
+    found, out, err = tinypose(capsys, "export", path, "--to", target)
+    assert (found, out) == (code, "")
+    assert err.startswith(f"tinypose: error: {path}: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not target.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to", "mine.onnx"], "expected a file name ending in .tflite"),
+        (["--to", "mine"], "expected a file name ending in .tflite"),
+        (["--to", "m.tflite", "--refinement", "drak"], "--refinement: expected none"),
+        (["--to", "m.tflite", "--data", "stick_peple"], "did you mean 'stick_people'"),
+        (["--to", "m.tflite", "--batch", "0"], "batch"),
+        (["--to", "m.tflite", "--batch", "9999"], "batch of 1 to 1024"),
+        ([], "--to"),
+    ],
+    ids=["onnx", "no_suffix", "refinement", "data", "batch_0", "batch_9999", "no_to"],
+)
+def test_wrong_usage_exits_with_2(
+    run, tmp_path, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = tinypose(capsys, "export", run, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "function", "number", "message"),
+    [
+        (os, "replace", errno.ENOSPC, "the disk is full; free some space or choose"),
+        (tempfile, "mkstemp", errno.EACCES, "no permission; choose a folder that"),
+        (tempfile, "mkstemp", errno.EROFS, "the disk is read-only; choose another"),
+    ],
+    ids=["full", "no_permission", "read_only"],
+)
+def test_a_disk_that_refuses_is_one_line_and_no_file(
+    run, tmp_path, capsys, monkeypatch, owner, function, number, message
+):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "mine.tflite"
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, function, refuse)
+        code, out, err = tinypose(capsys, "export", run, "--to", path, *TWO)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"tinypose: error: cannot write {path}: {message}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0,
+    reason="the superuser may write everywhere",
+)
+def test_a_folder_without_permission_is_one_line(run, tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    code, out, err = tinypose(
+        capsys, "export", run, "--to", tmp_path / "m.tflite", *TWO
+    )
+    assert (code, out) == (1, "")
+    assert "no permission; choose a folder that you may use" in err
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("file/mine.tflite", "a file of that name is in the way"),
+        ("folder.tflite", "it is a folder, not a file"),
+    ],
+)
+def test_a_target_that_cannot_be_a_file_is_one_line(
+    run, tmp_path, capsys, target, message
+):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder.tflite").mkdir()
+    code, out, err = tinypose(capsys, "export", run, "--to", tmp_path / target, *TWO)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder.tflite"]
+
+
+def test_ctrl_c_during_the_export_leaves_no_file(run, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "compare", interrupted)
+    code, out, _ = tinypose(
+        capsys, "export", run, "--to", tmp_path / "mine.tflite", *TWO
+    )
+    assert (code, out) == (130, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_do_not_load_stop_before_anything_is_written(
+    run, tmp_path, capsys, monkeypatch
+):
+    from tinypose.data import sources
+
+    sample = sources.load_data(["stick_people:1-1"])[0]
+    missing = replace(sample, picture=Path("missing.jpg"))
+    monkeypatch.setattr(sources, "load_data", lambda *_, **__: [missing])
+    code, out, err = tinypose(
+        capsys, "export", run, "--to", tmp_path / "m.tflite", *TWO
+    )
+    assert (code, out) == (TinyposeError.exit_code, "")
+    assert "missing.jpg: expected a picture, found no such file" in err
+    assert list(tmp_path.iterdir()) == []

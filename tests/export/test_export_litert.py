@@ -1,0 +1,28 @@
+import os
+import sys
+
+import pytest
+
+from tinypose.export.litert import quiet_stderr
+
+
+def test_native_log_lines_are_kept_off_the_terminal(capfd):
+    with quiet_stderr():
+        os.write(2, b"INFO: chatter\n")
+    os.write(2, b"an error of ours\n")
+    assert capfd.readouterr().err == "an error of ours\n"
+
+
+def test_standard_error_comes_back_after_an_exception(capfd):
+    with pytest.raises(RuntimeError), quiet_stderr():
+        raise RuntimeError
+    os.write(2, b"heard\n")
+    assert capfd.readouterr().err == "heard\n"
+
+
+def test_a_process_without_standard_error_runs(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    ran = False
+    with quiet_stderr():
+        ran = True
+    assert ran

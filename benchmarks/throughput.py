@@ -1,0 +1,148 @@
+"""Measure whether training is limited by the training step or by its data.
+
+Three figures in one run, in turn, so that a noisy machine meets all alike: the
+pipeline alone, the bare training step on one random batch, and real training.
+
+    python benchmarks/throughput.py configs/tiny_hourglass_128.yaml \
+        --data lspet=LSPET --data lsp=LSP:1-700
+"""
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tinypose.config import load_config
+from tinypose.data.pipeline import CropDataset, TrainingBatches
+from tinypose.data.sources import load_data
+from tinypose.files import write_csv
+from tinypose.skeletons import load_skeleton
+from tinypose.training.task import PoseTask, build_task
+
+HEADER = (
+    "config",
+    "what",
+    "images_per_second_median",
+    "lowest",
+    "highest",
+    "ratio_to_bare_step",
+    "people",
+    "peak_memory_mb",
+    "machine",
+    "tensorflow",
+)
+
+
+def main() -> None:
+    """Measure and write ``results/throughput.csv``."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--data", action="append", required=True)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("results/throughput.csv"))
+    arguments = parser.parse_args()
+
+    config = load_config(arguments.config)
+    samples = load_data(arguments.data, load_skeleton(config.skeleton))
+    dataset = CropDataset(samples, config.model.input_hw, padding=config.padding)
+    batches = TrainingBatches(dataset, config.training.batch_size, config.augment, 0)
+    task = build_task(config, batches.steps_per_epoch)
+    rates = measure(task, batches, arguments.steps, arguments.rounds)
+
+    # Kilobytes on Linux.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    machine = f"{os.cpu_count()} x {processor()}"
+    bare = statistics.median(rates["bare training step"])
+    rows = [
+        [
+            arguments.config.stem,
+            what,
+            round(statistics.median(values), 1),
+            round(min(values), 1),
+            round(max(values), 1),
+            round(ratio(values, rates["bare training step"]), 3),
+            len(dataset),
+            peak,
+            machine,
+            tf.__version__,
+        ]
+        for what, values in rates.items()
+    ]
+    write_csv(arguments.out, HEADER, rows)
+    for row in rows:
+        print(f"{row[1]:<20} {row[2]:>8} images/s  {row[5]:.3f} of the bare step")
+    print(f"bare step {bare:.0f} images/s, peak memory {peak} MB -> {arguments.out}")
+
+
+def measure(
+    task: PoseTask, batches: TrainingBatches, steps: int, rounds: int
+) -> dict[str, list[float]]:
+    """Return images/s of each round, after one round that does not count."""
+    works: dict[str, Callable[[int], None]] = {
+        "pipeline": lambda epoch: _drain(batches.epoch(epoch), steps),
+        "bare training step": lambda epoch: _fit(task, _random(batches, steps)),
+        "real training": lambda epoch: _fit(task, batches.epoch(epoch).take(steps)),
+    }
+    rates: dict[str, list[float]] = {what: [] for what in works}
+    for epoch in range(rounds + 1):
+        for what, work in works.items():
+            begun = time.perf_counter()
+            work(epoch)
+            seconds = time.perf_counter() - begun
+            if epoch > 0:
+                rates[what].append(steps * batches.batch_size / seconds)
+    return rates
+
+
+def ratio(values: list[float], reference: list[float]) -> float:
+    """Return the median ratio of pairs of one round: the machine's mood cancels."""
+    pairs = zip(values, reference, strict=True)
+    return statistics.median(value / other for value, other in pairs)
+
+
+def _drain(epoch: tf.data.Dataset, steps: int) -> None:
+    for _ in islice(epoch, steps):
+        pass
+
+
+def _fit(task: PoseTask, data: tf.data.Dataset) -> None:
+    task.fit(data, epochs=1, verbose=0, shuffle=False)
+
+
+def _random(batches: TrainingBatches, steps: int) -> tf.data.Dataset:
+    size, count = batches.batch_size, batches.dataset.skeleton.num_keypoints
+    height, width = batches.dataset.input_hw
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (size, height, width, 3)).astype(np.uint8)
+    labels = {
+        "keypoints_xy": generator.uniform(0, width, (size, count, 2)).astype("float32"),
+        "visible": np.full((size, count), 2, np.uint8),
+    }
+    return tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    keras.utils.set_random_seed(0)
+    main()

@@ -1,0 +1,259 @@
+"""Configuration: a tree of frozen dataclasses, to and from YAML.
+
+Order of precedence: the dataclasses' defaults, the YAML file, ``--set``.
+A YAML file is whole by itself: no inheritance, no code, no environment.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from tinypose.data.augment import AugmentConfig
+from tinypose.errors import UsageError
+from tinypose.files import read_yaml
+from tinypose.geometry import BOX_PADDING
+from tinypose.models import FAMILIES
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the model is trained.
+
+    Args:
+        epochs: Passes over the training set.
+        batch_size: Samples per step.
+        optimizer: ``adam`` or ``adamw``.
+        learning_rate: The highest learning rate.
+        schedule: ``cosine`` (warm-up, then cosine to zero) or ``exponential``
+            (the 2018 course: times ``decay_rate`` every ``decay_steps``).
+        warmup_steps: Steps of linear warm-up.
+        decay_rate: For ``exponential``.
+        decay_steps: For ``exponential``.
+        weight_decay: For ``adamw``.
+        clip_norm: Largest norm of the whole gradient; 0 for no limit.
+        ema: Momentum of the averaged weights that are evaluated and saved; 0
+            for none.
+        seed: Of the initial weights and all random draws.
+        validate_every: Epochs between validations.
+        checkpoint_seconds: Time between checkpoints within an epoch.
+    """
+
+    epochs: int = 20
+    batch_size: int = 16
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    warmup_steps: int = 200
+    decay_rate: float = 0.95
+    decay_steps: int = 2000
+    weight_decay: float = 1e-4
+    clip_norm: float = 0.0
+    ema: float = 0.995
+    seed: int = 0
+    validate_every: int = 1
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "decay_steps", "validate_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(
+                    f"training.{name}: expected at least 1, found {getattr(self, name)}"
+                )
+        _check_choice("training.optimizer", self.optimizer, ("adam", "adamw"))
+        _check_choice("training.schedule", self.schedule, ("cosine", "exponential"))
+        if not self.learning_rate > 0:
+            raise UsageError(
+                "training.learning_rate: expected more than 0, found "
+                f"{self.learning_rate}"
+            )
+        if not 0 <= self.ema < 1:
+            raise UsageError(
+                f"training.ema: expected 0 or more and below 1, found {self.ema}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that decides a training run, except paths.
+
+    Args:
+        family: The model family, a key of ``tinypose.models.FAMILIES``.
+        skeleton: A built-in skeleton's name or a YAML file's path.
+        model: The family's own configuration.
+        padding: How much larger than the person's box the crop is.
+        augment: Random changes to the training samples.
+        training: Optimiser, schedule and so on.
+    """
+
+    family: str = "tiny_hourglass"
+    skeleton: str = "lsp"
+    model: Any = None
+    padding: float = BOX_PADDING
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        _check_choice("family", self.family, tuple(FAMILIES))
+        if self.model is None:
+            object.__setattr__(self, "model", FAMILIES[self.family].config_class())
+        if self.padding < 1:
+            raise UsageError(f"padding: expected at least 1, found {self.padding}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; ``from_dict`` gives an equal config back."""
+        return _plain(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_dict(value: Any, source: str = "configuration") -> "Config":
+        """Build a config from plain values.
+
+        Raises:
+            UsageError: an unknown key (the nearest is named), a wrong type or
+                a value out of range.
+        """
+        if not isinstance(value, Mapping):
+            raise UsageError(
+                f"{source}: expected keys and values, found {type(value).__name__}"
+            )
+        family = value.get("family", "tiny_hourglass")
+        _check_choice(f"{source}: family", family, tuple(FAMILIES))
+        classes = {"model": FAMILIES[family].config_class}
+        try:
+            return _build(Config, value, source, "", classes)
+        except ValueError as error:
+            raise UsageError(f"{source}: {error}") from error
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML config and apply ``dotted.key=value`` overrides.
+
+    Raises:
+        TinyposeError: the file is missing or not YAML.
+        UsageError: a key or value does not fit; the nearest key is named.
+    """
+    value = read_yaml(path, "a training configuration")
+    if not isinstance(value, dict):
+        raise UsageError(
+            f"{path}: expected keys and values, found {type(value).__name__}"
+        )
+    return apply_overrides(value, overrides, str(path))
+
+
+def apply_overrides(
+    value: dict[str, Any], overrides: Iterable[str], source: str
+) -> Config:
+    """Return the config of plain ``value`` after ``dotted.key=value`` changes."""
+    import yaml
+
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise UsageError(
+                f"--set: expected KEY=VALUE such as training.epochs=5, "
+                f"found {override!r}"
+            )
+        *parents, last = key.split(".")
+        node = value
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise UsageError(f"--set {override}: {parent!r} holds no keys")
+        try:
+            node[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {override}: not a YAML value") from error
+    return Config.from_dict(value, source)
+
+
+def save_config(path: str | Path, config: Config) -> None:
+    """Write the resolved config as YAML; it loads back equal."""
+    import yaml
+
+    from tinypose.files import write_text
+
+    write_text(path, yaml.safe_dump(config.to_dict(), sort_keys=False))
+
+
+def _build(
+    cls: type,
+    value: Any,
+    source: str,
+    prefix: str,
+    classes: Mapping[str, type] | None = None,
+) -> Any:
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            f"{source}: expected keys under {prefix.rstrip('.')!r}, found {value!r}"
+        )
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for key, item in value.items():
+        if key not in hints:
+            near = get_close_matches(str(key), hints, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+            raise UsageError(
+                f"{source}: unknown key {prefix}{key}{hint} "
+                f"(known here: {', '.join(hints)})"
+            )
+        kind = (classes or {}).get(key, hints[key])
+        if dataclasses.is_dataclass(kind):
+            if item is not None:
+                arguments[key] = _build(kind, item, source, f"{prefix}{key}.")
+        else:
+            arguments[key] = _convert(kind, item, f"{source}: {prefix}{key}")
+    return cls(**arguments)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """Return ``value`` as ``kind``, allowing only what loses nothing."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in typing.get_args(kind):
+            return None
+        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+        return _convert(kind, value, where)
+    if origin is tuple:
+        kinds = typing.get_args(kind)
+        if isinstance(value, (list, tuple)):
+            if kinds[-1] is Ellipsis:
+                kinds = (kinds[0],) * len(value)
+            if len(value) == len(kinds):
+                return tuple(
+                    _convert(k, v, where) for k, v in zip(kinds, value, strict=True)
+                )
+        names = ", ".join(getattr(k, "__name__", str(k)) for k in kinds)
+        raise UsageError(f"{where}: expected a list [{names}], found {value!r}")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is float and isinstance(value, str):
+        # YAML 1.1 reads 1e-3 (no dot) as text.
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _check_choice(where: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value in choices:
+        return
+    near = get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UsageError(
+        f"{where}: expected one of {', '.join(choices)}, found {value!r}{hint}"
+    )

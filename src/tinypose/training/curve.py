@@ -1,0 +1,48 @@
+"""The learning curve as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+from tinypose.errors import MissingDependencyError
+from tinypose.files import atomic_path
+from tinypose.training.run_dir import HISTORY_COLUMNS, Progress
+
+
+def draw_curve(path: Path, progress: Progress) -> None:
+    """Draw loss and PCK over the epochs as a PNG file."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib", "drawing curves") from error
+    figure = Figure(figsize=(9, 4), dpi=110, layout="constrained")
+    loss_axes, other_axes = figure.subplots(1, 2)
+    loss_axes.plot(*_known(progress, "loss"), **_style(progress), label="training")
+    epochs, pck = _known(progress, "pck")
+    if epochs:
+        losses = _known(progress, "validation_loss")
+        loss_axes.plot(*losses, **_style(progress), label="validation")
+        other_axes.plot(epochs, pck, **_style(progress), color="tab:green")
+        other_axes.set_title(f"validation PCK@0.2 in %, best {max(pck):.1f}")
+    else:
+        rates = _known(progress, "learning_rate")
+        other_axes.plot(*rates, **_style(progress), color="tab:gray")
+        other_axes.set_title("learning rate (no validation set)")
+    loss_axes.set_title("heatmap loss")
+    loss_axes.legend()
+    for axes in (loss_axes, other_axes):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _known(progress: Progress, column: str) -> tuple[list[float], list[float]]:
+    """Return the epochs at which a column of the history is known, and it."""
+    number = HISTORY_COLUMNS.index(column)
+    rows = [row for row in progress.history if row[number] is not None]
+    return [row[0] or 0.0 for row in rows], [row[number] or 0.0 for row in rows]
+
+
+def _style(progress: Progress) -> dict[str, Any]:
+    few = len(progress.history) < 40
+    return {"marker": "o" if few else None, "markersize": 3}

@@ -1,0 +1,164 @@
+"""The run folder: configuration, environment, checkpoint, history, best model.
+
+A checkpoint is one ``.npz`` file of plain arrays (no pickle), written to a
+temporary name and renamed, so a kill at any moment leaves the one before.
+"""
+
+import io
+import json
+import platform
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinypose import __version__
+from tinypose.errors import TinyposeError, UsageError
+from tinypose.export.metadata import Metadata, write_metadata
+from tinypose.files import (
+    atomic_path,
+    explain_os_errors,
+    read_json,
+    write_bytes,
+    write_csv,
+    write_json,
+)
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "step",
+    "loss",
+    "learning_rate",
+    "images_per_second",
+    "validation_loss",
+    "pck",
+)
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where a run stands.
+
+    Args:
+        epoch: The epoch under way, from 0.
+        step: Steps of it that are done.
+        losses: The loss of each of them.
+        best: The best validation figure so far, or None.
+        history: One row per finished epoch, in ``HISTORY_COLUMNS``.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    best: float | None = None
+    history: list[list[float | None]] = field(default_factory=list)
+
+
+class RunDir:
+    """The files of one training run.
+
+    Args:
+        path: The run folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.run = self.path / "run.json"
+        self.checkpoint = self.path / "checkpoint.npz"
+        self.history = self.path / "history.csv"
+        self.curve = self.path / "curve.png"
+        self.best = self.path / "best.keras"
+        self.tensorboard = self.path / "tensorboard"
+
+    def create(self, run: dict[str, Any]) -> None:
+        """Make the folder and write what the run was started with.
+
+        Raises:
+            UsageError: there is a run in it already.
+        """
+        if self.run.exists():
+            raise UsageError(
+                f"{self.path}: expected a new folder, found a run; go on with  "
+                f"tinypose train --resume {self.path}  or choose another --out"
+            )
+        write_json(self.run, run)
+        write_json(self.path / "environment.json", environment())
+
+    def read_run(self) -> dict[str, Any]:
+        """Return what the run was started with.
+
+        Raises:
+            TinyposeError: the folder is no run.
+        """
+        if not self.path.is_dir():
+            raise TinyposeError(
+                f"{self.path}: expected a run folder, found no such folder"
+            )
+        value = read_json(self.run, "the record of a training run")
+        if not isinstance(value, dict):
+            raise TinyposeError(f"{self.run}: expected a record, found {value!r}")
+        return value
+
+    def save_checkpoint(
+        self, arrays: dict[str, NDArray[Any]], progress: Progress
+    ) -> None:
+        """Write the variables and where the run stands, atomically."""
+        state = np.frombuffer(json.dumps(vars(progress)).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, progress=state, **arrays)
+        write_bytes(self.checkpoint, buffer.getvalue())
+
+    def load_checkpoint(self) -> tuple[dict[str, NDArray[Any]], Progress] | None:
+        """Return the checkpoint, or None if the run has none yet.
+
+        Raises:
+            TinyposeError: the file is damaged.
+        """
+        if not self.checkpoint.exists():
+            return None
+        try:
+            with (
+                explain_os_errors(self.checkpoint, "read"),
+                np.load(self.checkpoint, allow_pickle=False) as archive,
+            ):
+                arrays = {key: archive[key] for key in archive.files}
+            progress = Progress(**json.loads(arrays.pop("progress").tobytes()))
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise TinyposeError(
+                f"{self.checkpoint}: expected a checkpoint, found a damaged file "
+                f"({error}); start anew in another folder"
+            ) from error
+        return arrays, progress
+
+    def write_history(self, progress: Progress) -> None:
+        """Write the finished epochs as CSV."""
+        write_csv(self.history, HISTORY_COLUMNS, progress.history)
+
+    def save_best(self, net: Any, metadata: Metadata) -> None:
+        """Write the network with its metadata as ``best.keras``, atomically."""
+        with atomic_path(self.best) as temporary:
+            net.save(temporary)
+            write_metadata(temporary, metadata)
+
+
+def environment() -> dict[str, str]:
+    """Return the versions and the machine that a run used."""
+    import keras
+
+    backend = keras.backend.backend()
+    versions = {
+        "tinypose": __version__,
+        "python": platform.python_version(),
+        "keras": keras.version(),
+        "numpy": np.__version__,
+        "backend": backend,
+        "system": platform.platform(),
+        "machine": platform.machine(),
+    }
+    module = __import__(backend)
+    versions[backend] = str(module.__version__)
+    return versions

@@ -1,0 +1,207 @@
+"""PoseTask: a network with its codecs and losses, as Keras' ``fit`` takes it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from tinypose.config import Config, TrainingConfig
+from tinypose.models import FAMILIES
+from tinypose.models.layers import normalize_images
+from tinypose.training.losses import LOSSES
+
+
+class PoseTask(keras.Model):
+    """Train a network on uint8 pictures and keypoints.
+
+    The targets are encoded on the batch, where the network runs, and each
+    output is supervised by the loss of its codec.
+
+    Args:
+        net: The network; its outputs are a dict.
+        codecs: The codec of each output.
+        num_replicas: Devices that share each batch.
+        schedule: The learning rate, where the task is to be trained.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        codecs: dict[str, Any],
+        num_replicas: int = 1,
+        schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
+    ) -> None:
+        super().__init__(name="pose_task")
+        self.net = net
+        self.codecs = codecs
+        self.num_replicas = num_replicas
+        self.schedule = schedule
+
+    def call(self, images: Any, training: bool | None = None) -> dict[str, Any]:
+        """Return the outputs for uint8 pictures (batch, height, width, 3)."""
+        return self.net(normalize_images(images), training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the sum of the outputs' losses."""
+        total: Any = 0.0
+        for key, predicted in y_pred.items():
+            codec = self.codecs[key]
+            target, weights = codec.encode(y["keypoints_xy"], y["visible"])
+            total += LOSSES[type(codec)](target, predicted, weights)
+        # Gradients are summed over replicas.
+        return total / self.num_replicas
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        return float(self.schedule(step))
+
+
+class _Averages:
+    """Average the weights the way that training here needs it.
+
+    The momentum warms up, so that the averages are of use from the first epoch
+    on. They are read apart (``copy_averages``): Keras would overwrite the
+    weights with them at the end of every ``fit``, in the middle of a run.
+    """
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        pass
+
+    def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
+        if not self.use_ema:
+            return
+        step = ops.cast(self.iterations, "float32")
+        momentum = ops.minimum(self.ema_momentum, step / (step + 10.0))
+        for variable, average in zip(
+            trainable_variables, self._model_variables_moving_average, strict=True
+        ):
+            change = (1.0 - momentum) * (ops.convert_to_tensor(variable) - average)
+            average.assign(average + change)
+
+
+class Adam(_Averages, keras.optimizers.Adam):
+    """Adam (Kingma & Ba, 2015, https://arxiv.org/abs/1412.6980)."""
+
+
+class AdamW(_Averages, keras.optimizers.AdamW):
+    """AdamW (Loshchilov & Hutter, 2019, https://arxiv.org/abs/1711.05101)."""
+
+
+def build_task(config: Config, steps_per_epoch: int, num_replicas: int = 1) -> PoseTask:
+    """Build the network, its optimizer and all their variables."""
+    keras.utils.set_random_seed(config.training.seed)
+    family = FAMILIES[config.family]
+    net = family.build(config.model)
+    total_steps = config.training.epochs * steps_per_epoch
+    schedule = build_schedule(config.training, total_steps)
+    task = PoseTask(net, family.codecs(config.model), num_replicas, schedule)
+    optimizer = build_optimizer(config.training, schedule)
+    # XLA makes these networks several times slower on CPUs; JAX has no other way.
+    jit = keras.backend.backend() == "jax"
+    task.compile(optimizer=optimizer, jit_compile=jit)
+    task.build((None, *config.model.input_hw, 3))
+    optimizer.build(task.trainable_variables)
+    return task
+
+
+def build_optimizer(
+    config: TrainingConfig, schedule: keras.optimizers.schedules.LearningRateSchedule
+) -> keras.optimizers.Optimizer:
+    """Build the optimizer."""
+    arguments: dict[str, Any] = {
+        "learning_rate": schedule,
+        "global_clipnorm": config.clip_norm or None,
+        "use_ema": config.ema > 0,
+        "ema_momentum": config.ema or 0.99,
+    }
+    if config.optimizer == "adam":
+        return Adam(**arguments)
+    optimizer = AdamW(weight_decay=config.weight_decay, **arguments)
+    # Decay acts on kernels; scales and shifts have nothing to gain from it.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def build_schedule(
+    config: TrainingConfig, total_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Build the learning rate as a function of the step."""
+    schedules = keras.optimizers.schedules
+    if config.schedule == "exponential":
+        return schedules.ExponentialDecay(
+            config.learning_rate, config.decay_steps, config.decay_rate, staircase=True
+        )
+    warmup = min(config.warmup_steps, total_steps // 2)
+    return schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=max(total_steps - warmup, 1),
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def copy_averages(task: PoseTask, target: keras.Model) -> None:
+    """Write the averaged weights into ``target``, a copy of the network.
+
+    Statistics of batch norm are moving averages already and are copied as they
+    are; without averaging, the weights are.
+    """
+    _synchronise(task)
+    # The order of trainable_variables is that in which averages were created.
+    optimizer = task.optimizer
+    averages: dict[int, Any] = {}
+    if optimizer.use_ema and int(optimizer.iterations) > 0:
+        for variable, average in zip(
+            task.trainable_variables,
+            optimizer._model_variables_moving_average,
+            strict=True,
+        ):
+            averages[id(variable)] = average
+    for source, destination in zip(task.net.weights, target.weights, strict=True):
+        destination.assign(averages.get(id(source), source))
+
+
+def variable_arrays(task: PoseTask) -> dict[str, NDArray[Any]]:
+    """Return all that the next step depends on, as arrays by name."""
+    _synchronise(task)
+    return {
+        key: np.asarray(ops.convert_to_numpy(variable))
+        for key, variable in _variables(task).items()
+    }
+
+
+def restore_variables(task: PoseTask, arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Assign what ``variable_arrays`` gave; False if it is of another task."""
+    variables = _variables(task)
+    shapes = {key: tuple(variable.shape) for key, variable in variables.items()}
+    if shapes != {key: array.shape for key, array in arrays.items()}:
+        return False
+    for key, variable in variables.items():
+        variable.assign(arrays[key])
+    return True
+
+
+def _variables(task: PoseTask) -> dict[str, Any]:
+    # ``variables`` holds, beyond the weights, the seeds of random layers.
+    groups = {"net": task.net.variables, "optimizer": task.optimizer.variables}
+    return {
+        f"{group}_{number:04d}": variable
+        for group, variables in groups.items()
+        for number, variable in enumerate(variables)
+    }
+
+
+def _synchronise(task: PoseTask) -> None:
+    # On JAX, ``fit`` keeps the variables outside the model while it runs.
+    if hasattr(task, "jax_state_sync"):
+        task.jax_state_sync()

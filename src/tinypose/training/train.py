@@ -1,0 +1,231 @@
+"""The training loop: fit, validate, save; interrupted and resumed at any step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinypose import __version__
+from tinypose.codecs.heatmap import DEFAULT_REFINEMENT
+from tinypose.config import Config
+from tinypose.data.pipeline import CropDataset, TrainingBatches
+from tinypose.errors import TinyposeError
+from tinypose.export.cost import count_macs, count_parameters
+from tinypose.export.metadata import Metadata
+from tinypose.models import FAMILIES
+from tinypose.training.board import Board
+from tinypose.training.curve import draw_curve
+from tinypose.training.display import Display
+from tinypose.training.initial import load_initial_weights
+from tinypose.training.run_dir import Progress, RunDir
+from tinypose.training.steps import Steps
+from tinypose.training.task import (
+    PoseTask,
+    build_task,
+    copy_averages,
+    restore_variables,
+    variable_arrays,
+)
+from tinypose.training.validation import ValidationResult, Validator
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingJob:
+    """Everything a training run works with.
+
+    Args:
+        config: The resolved configuration.
+        run_dir: Where the results go.
+        training: The training people.
+        validation: The validation people, if there are any.
+        training_data: Names of the data sets, for the model's metadata.
+        initial: Model file whose weights the network starts from, if any.
+        should_stop: Asked after each step; True saves and interrupts.
+    """
+
+    config: Config
+    run_dir: RunDir
+    training: CropDataset
+    validation: CropDataset | None = None
+    training_data: tuple[str, ...] = ()
+    initial: Path | None = None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Progress:
+    """Train to the last epoch, from the run's checkpoint if it has one.
+
+    Args:
+        job: The run.
+        display: Shows how it goes.
+        strategy: A ``tf.distribute`` strategy, to train on several devices.
+
+    Returns:
+        Where the run stands: the history of all epochs.
+
+    Raises:
+        TinyposeError: the loss is not finite (the batch is named), the
+            checkpoint does not fit, or a file cannot be written.
+        KeyboardInterrupt: ``should_stop`` said so; the checkpoint is written.
+    """
+    loop = _Loop(job, display, strategy)
+    try:
+        loop.run()
+    finally:
+        loop.board.close()
+    return loop.progress
+
+
+class _Loop:
+    """A run under way: the network, its averages, and where it stands."""
+
+    def __init__(self, job: TrainingJob, display: Display, strategy: Any) -> None:
+        config = job.config.training
+        self.job = job
+        self.display = display
+        self.batches = TrainingBatches(
+            job.training, config.batch_size, job.config.augment, config.seed
+        )
+        self.task = self._build(strategy)
+        # The averaged weights live in a second network, which is evaluated
+        # and saved while the first trains on.
+        family = FAMILIES[job.config.family]
+        self.averaged = PoseTask(family.build(job.config.model), self.task.codecs)
+        self.progress = self._start()
+        self.board = Board(job.run_dir.tensorboard, self.global_step)
+        self.validator = Validator(job.validation) if job.validation else None
+
+    @property
+    def global_step(self) -> int:
+        steps = self.batches.steps_per_epoch
+        return self.progress.epoch * steps + self.progress.step
+
+    def run(self) -> None:
+        epochs = self.job.config.training.epochs
+        steps = self.batches.steps_per_epoch
+        callback = Steps(self)
+        while self.progress.epoch < epochs:
+            epoch, done = self.progress.epoch, self.progress.step
+            self.display.start(f"epoch {epoch + 1}/{epochs}", steps, done)
+            if done < steps:
+                self.task.fit(
+                    self.batches.epoch(epoch, done),
+                    initial_epoch=epoch,
+                    epochs=epoch + 1,
+                    steps_per_epoch=steps - done,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[callback],
+                )
+            self._finish_epoch(callback.images_per_second)
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.job.run_dir.save_checkpoint(variable_arrays(self.task), self.progress)
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the step that was done last."""
+        return self.task.learning_rate_at(max(self.global_step - 1, 0))
+
+    def _build(self, strategy: Any) -> PoseTask:
+        steps = self.batches.steps_per_epoch
+        if strategy is None:
+            return build_task(self.job.config, steps)
+        with strategy.scope():
+            return build_task(self.job.config, steps, strategy.num_replicas_in_sync)
+
+    def _start(self) -> Progress:
+        loaded = self.job.run_dir.load_checkpoint()
+        if loaded is not None:
+            arrays, progress = loaded
+            if not restore_variables(self.task, arrays):
+                raise TinyposeError(
+                    f"{self.job.run_dir.checkpoint}: expected the variables of "
+                    f"{self.job.config.family} as the run's config.yaml describes "
+                    "it, found others; was the configuration changed?"
+                )
+            return progress
+        if self.job.initial:
+            count = load_initial_weights(self.task.net, self.job.initial)
+            self.display.line(f"{count} layers start from {self.job.initial}")
+        return Progress()
+
+    def _finish_epoch(self, images_per_second: float) -> None:
+        config, progress = self.job.config.training, self.progress
+        epoch = progress.epoch + 1
+        result: ValidationResult | None = None
+        due = epoch % config.validate_every == 0 or epoch == config.epochs
+        if due:
+            copy_averages(self.task, self.averaged.net)
+            if self.validator:
+                result = self.validator.validate(self.averaged)
+            self._keep_if_best(result)
+        loss = float(np.mean(progress.losses))
+        progress.history.append(
+            [
+                float(epoch),
+                float(self.global_step),
+                loss,
+                self.learning_rate(),
+                images_per_second,
+                result.loss if result else None,
+                result.pck if result else None,
+            ]
+        )
+        self._report(epoch, loss, images_per_second, result)
+        progress.epoch, progress.step, progress.losses = epoch, 0, []
+        self.save()
+        self.job.run_dir.write_history(progress)
+        if due:
+            draw_curve(self.job.run_dir.curve, progress)
+
+    def _keep_if_best(self, result: ValidationResult | None) -> None:
+        best = self.progress.best
+        if result is None or best is None or result.pck >= best:
+            self.progress.best = result.pck if result else None
+            self.job.run_dir.save_best(self.averaged.net, self._metadata())
+
+    def _report(
+        self,
+        epoch: int,
+        loss: float,
+        images_per_second: float,
+        result: ValidationResult | None,
+    ) -> None:
+        text = (
+            f"epoch {epoch}/{self.job.config.training.epochs}  loss {loss:.4f}  "
+            f"{images_per_second:.0f} images/s"
+        )
+        if result:
+            figures = {"validation/loss": result.loss, "validation/pck": result.pck}
+            self.board.scalars(figures, self.global_step)
+            self.board.image("heatmaps", result.picture, self.global_step)
+            text += f"  validation loss {result.loss:.4f}  PCK@0.2 {result.pck:.1f} %"
+        self.display.line(text)
+
+    def _metadata(self) -> Metadata:
+        config = self.job.config
+        net = self.averaged.net
+        codec = list(self.averaged.codecs.values())[-1]
+        accuracy = {}
+        if self.progress.best is not None:
+            accuracy["validation PCK@0.2"] = round(self.progress.best, 2)
+        return Metadata(
+            name=self.job.run_dir.path.name,
+            family=config.family,
+            skeleton=self.job.training.skeleton,
+            input_hw=config.model.input_hw,
+            output="heatmaps",
+            heatmap_hw=codec.heatmap_hw,
+            sigma_cells=codec.sigma_cells,
+            refinement=DEFAULT_REFINEMENT,
+            padding=config.padding,
+            training_data=self.job.training_data,
+            accuracy=accuracy,
+            num_parameters=count_parameters(net),
+            macs=count_macs(net),
+            version=__version__,
+            config=config.to_dict(),
+        )

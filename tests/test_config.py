@@ -1,0 +1,99 @@
+"""Configuration: YAML and dataclasses say the same."""
+
+from pathlib import Path
+
+import pytest
+
+from tinypose.config import Config, apply_overrides, load_config, save_config
+from tinypose.errors import TinyposeError, UsageError
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+
+
+def test_there_are_configs() -> None:
+    assert CONFIGS
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_configs_are_whole(path: Path) -> None:
+    import yaml
+
+    value = yaml.safe_load(path.read_text())
+    # Whole: nothing is left to a default that may change.
+    assert value == load_config(path).to_dict()
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    config = apply_overrides(
+        {}, ["model.input_hw=[96, 64]", "training.epochs=3", "padding=1.5"], "test"
+    )
+    save_config(tmp_path / "c.yaml", config)
+    assert load_config(tmp_path / "c.yaml") == config
+    assert config.model.input_hw == (96, 64)
+    assert config.training.epochs == 3
+
+
+def test_override_beats_file_beats_default(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("training: {epochs: 7, batch_size: 5}\n")
+    config = load_config(tmp_path / "c.yaml", ["training.epochs=2"])
+    assert config.training.epochs == 2
+    assert config.training.batch_size == 5
+    assert config.training.optimizer == "adamw"
+
+
+def test_numbers_without_a_dot_are_numbers() -> None:
+    config = apply_overrides({}, ["training.learning_rate=1e-3"], "test")
+    assert config.training.learning_rate == 0.001
+    assert apply_overrides({}, ["training.ema=0"], "t").training.ema == 0.0
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "training.epoch=3",
+            "unknown key training.epoch; did you mean training.epochs",
+        ),
+        ("trainin.epochs=3", "unknown key trainin; did you mean training"),
+        ("training.epochs=many", "training.epochs: expected int, found 'many'"),
+        ("training.epochs=1.5", "training.epochs: expected int, found 1.5"),
+        ("training.epochs=true", "expected int, found True"),
+        ("training.epochs=0", "expected at least 1"),
+        ("training.optimizer=adamm", "did you mean 'adam"),
+        ("training.ema=1", "below 1"),
+        ("training=3", "expected keys under 'training'"),
+        ("training.epochs", "expected KEY=VALUE"),
+        ("training.epochs.more=3", "holds no keys"),
+        ("augment.scale_range=[2, 1]", "low <= high"),
+        ("augment.scale_range=[1]", "expected a list [float, float]"),
+        ("augment.flip_probability=2", "expected 0 to 1"),
+        ("model.input_hw=[100, 64]", "divide by 4 * 2**depth = 32"),
+        ("model.channels=0", "expected at least 1"),
+        ("family=tiny_hourglas", "did you mean 'tiny_hourglass'"),
+        ("padding=0.5", "padding: expected at least 1"),
+    ],
+)
+def test_wrong_values_get_one_line(override: str, message: str) -> None:
+    value: dict = {"training": {"epochs": 3}}
+    with pytest.raises(UsageError) as caught:
+        apply_overrides(value, [override], "c.yaml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1\n", "expected keys and values"),
+        ("a: [", "does not parse"),
+        ("a: !!python/object/apply:os.getcwd []", "does not parse"),
+    ],
+)
+def test_wrong_files_get_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(TinyposeError, match=message):
+        load_config(tmp_path / "c.yaml")
+
+
+def test_defaults_are_valid() -> None:
+    assert Config.from_dict(Config().to_dict()) == Config()

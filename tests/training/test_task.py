@@ -1,0 +1,79 @@
+"""The optimizer, its schedule and its averages."""
+
+import keras
+import numpy as np
+import pytest
+
+from tinypose.config import Config, TrainingConfig, apply_overrides
+from tinypose.training.task import PoseTask, build_schedule, build_task, copy_averages
+
+
+def test_cosine_warms_up_and_ends_at_zero() -> None:
+    config = TrainingConfig(learning_rate=0.1, warmup_steps=10)
+    schedule = build_schedule(config, total_steps=110)
+    assert float(schedule(0)) == 0
+    assert float(schedule(5)) == pytest.approx(0.05)
+    assert float(schedule(10)) == pytest.approx(0.1)
+    # Half-way between 10 and 110 the cosine is at a half.
+    assert float(schedule(60)) == pytest.approx(0.05)
+    assert float(schedule(110)) == pytest.approx(0, abs=1e-8)
+
+
+def test_exponential_is_that_of_the_course() -> None:
+    config = TrainingConfig(learning_rate=1e-3, schedule="exponential")
+    schedule = build_schedule(config, total_steps=10_000)
+    assert float(schedule(1999)) == pytest.approx(1e-3)
+    assert float(schedule(2000)) == pytest.approx(0.95e-3)
+    assert float(schedule(6000)) == pytest.approx(1e-3 * 0.95**3)
+
+
+def test_a_short_run_still_reaches_its_learning_rate() -> None:
+    schedule = build_schedule(TrainingConfig(warmup_steps=200), total_steps=10)
+    assert float(schedule(5)) == pytest.approx(TrainingConfig().learning_rate)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_averages_follow_the_weights(config: Config, optimizer: str) -> None:
+    config = apply_overrides(
+        config.to_dict(), [f"training.optimizer={optimizer}"], "test"
+    )
+    task = build_task(config, steps_per_epoch=10)
+    copy = PoseTask(keras.models.clone_model(task.net), task.codecs)
+    weight = task.net.get_layer("heatmaps_1_conv").bias
+    average = None
+    labels = {
+        "keypoints_xy": np.full((8, 3, 2), 12.0, "float32"),
+        "visible": np.full((8, 3), 2, "uint8"),
+    }
+    for step in range(12):
+        task.train_on_batch(np.zeros((8, 48, 32, 3), "uint8"), labels)
+        value = np.asarray(weight)
+        # The momentum is step / (step + 10) until it reaches 0.9.
+        momentum = min(0.9, step / (step + 10))
+        average = value if step == 0 else momentum * average + (1 - momentum) * value
+    copy_averages(task, copy.net)
+    found = np.asarray(copy.net.get_layer("heatmaps_1_conv").bias)
+    np.testing.assert_allclose(found, average, rtol=1e-4)
+    assert not np.allclose(found, np.asarray(weight))
+    # Statistics of batch norm are no weights: they are taken as they are.
+    for name in ("moving_mean", "moving_variance"):
+        np.testing.assert_array_equal(
+            getattr(copy.net.get_layer("reception_norm"), name),
+            getattr(task.net.get_layer("reception_norm"), name),
+        )
+
+
+def test_the_same_seed_gives_the_same_net(config: Config) -> None:
+    first, second = (build_task(config, 10).net.get_weights() for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_decay_spares_scales_and_biases(config: Config) -> None:
+    optimizer = build_task(config, 10).optimizer
+    decayed = {
+        v.path.rsplit("/", 1)[-1]
+        for v in optimizer._trainable_variables
+        if optimizer._use_weight_decay(v)
+    }
+    assert decayed == {"kernel"}

@@ -1,0 +1,183 @@
+"""Training: it learns, stops, resumes, and says what went wrong."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tinypose.config import Config, apply_overrides
+from tinypose.data.pipeline import CropDataset
+from tinypose.errors import TinyposeError
+from tinypose.export.metadata import read_metadata
+from tinypose.training.display import Display
+from tinypose.training.initial import load_initial_weights
+from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
+from tinypose.training.task import build_task
+from tinypose.training.train import TrainingJob, run_training
+
+
+def job(
+    config: Config, dots: CropDataset, path: Path, **changes: object
+) -> TrainingJob:
+    run_dir = RunDir(path)
+    return TrainingJob(
+        **{
+            "config": config,
+            "run_dir": run_dir,
+            "training": dots,
+            "validation": dots,
+            **changes,
+        }
+    )
+
+
+def train(config: Config, dots: CropDataset, path: Path, **changes: object):
+    return run_training(job(config, dots, path, **changes), Display(quiet=True))
+
+
+def with_values(config: Config, *overrides: str) -> Config:
+    return apply_overrides(config.to_dict(), overrides, "test")
+
+
+def stop_after(steps: int) -> Callable[[], bool]:
+    counter = iter(range(steps))
+    return lambda: next(counter, None) is None
+
+
+def test_it_learns_and_leaves_a_whole_run_folder(config, dots, tmp_path) -> None:
+    config = with_values(config, "training.epochs=25", "training.validate_every=5")
+    progress = train(config, dots, tmp_path / "run", training_data=("dots",))
+    losses = [row[HISTORY_COLUMNS.index("loss")] for row in progress.history]
+    # Random guessing is right in about 15 %; it reaches 95 to 100 %.
+    assert progress.best > 80
+    assert losses[-1] < 0.5 * losses[0]
+
+    with open(tmp_path / "run" / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 25
+    assert float(rows[-1]["learning_rate"]) < 1e-4 < float(rows[5]["learning_rate"])
+    assert (tmp_path / "run" / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+    metadata = read_metadata(tmp_path / "run" / "best.keras")
+    assert metadata.skeleton == dots.skeleton
+    assert metadata.training_data == ("dots",)
+    assert metadata.accuracy["validation PCK@0.2"] == pytest.approx(
+        progress.best, abs=0.01
+    )
+    net = keras.models.load_model(tmp_path / "run" / "best.keras")
+    assert net.input_shape == (None, 48, 32, 3)
+
+
+def test_tensorboard_gets_figures_and_pictures(config, dots, tmp_path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = with_values(config, "training.epochs=4", "training.validate_every=2")
+    train(config, dots, tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {
+        "training/loss",
+        "training/learning_rate",
+        "training/images_per_second",
+        "validation/loss",
+        "validation/pck",
+    }
+    assert events.Tags()["images"] == ["heatmaps"]
+    # 48 people in batches of 8 are 6 steps an epoch.
+    assert [e.step for e in events.Scalars("validation/pck")] == [12, 24]
+
+
+def assert_equal_runs(first: Path, second: Path) -> None:
+    a, progress_a = RunDir(first).load_checkpoint()
+    b, progress_b = RunDir(second).load_checkpoint()
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        np.testing.assert_array_equal(value, b[key], err_msg=key)
+    speed = HISTORY_COLUMNS.index("images_per_second")
+    for row_a, row_b in zip(progress_a.history, progress_b.history, strict=True):
+        del row_a[speed], row_b[speed]
+        assert row_a == row_b
+    nets = [keras.models.load_model(p / "best.keras") for p in (first, second)]
+    for x, y in zip(*(net.get_weights() for net in nets), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture(scope="module")
+def whole_run(config, dots, tmp_path_factory) -> Path:
+    """A run of two epochs that nobody interrupts."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    train(config, dots, path)
+    return path
+
+
+@pytest.mark.parametrize("step", [1, 6, 7])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    config, dots, tmp_path, whole_run, step: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(config, dots, tmp_path / "parts", should_stop=stop_after(step - 1))
+    _, progress = RunDir(tmp_path / "parts").load_checkpoint()
+    assert progress.epoch * 6 + progress.step == step
+    train(config, dots, tmp_path / "parts")
+    assert_equal_runs(whole_run, tmp_path / "parts")
+
+
+def test_a_finished_run_resumes_to_nothing_more(config, dots, tmp_path) -> None:
+    first = train(config, dots, tmp_path / "run")
+    before = (tmp_path / "run" / "best.keras").stat().st_mtime_ns
+    assert train(config, dots, tmp_path / "run").history == first.history
+    assert (tmp_path / "run" / "best.keras").stat().st_mtime_ns == before
+
+
+def test_a_loss_that_is_not_finite_names_the_batch(config, dots, tmp_path) -> None:
+    config = with_values(
+        config, "training.learning_rate=1e30", "training.warmup_steps=0"
+    )
+    with pytest.raises(TinyposeError, match=r"finite loss.*batch: dots/\d+") as caught:
+        train(config, dots, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_validation_the_last_epoch_is_kept(config, dots, tmp_path) -> None:
+    progress = train(config, dots, tmp_path / "run", validation=None)
+    assert progress.best is None
+    assert read_metadata(tmp_path / "run" / "best.keras").accuracy == {}
+
+
+def test_a_damaged_checkpoint_is_one_line(config, dots, tmp_path) -> None:
+    train(config, dots, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoint.npz"
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(TinyposeError, match="found a damaged file"):
+        train(config, dots, tmp_path / "run")
+
+
+def test_a_checkpoint_of_another_net_is_one_line(config, dots, tmp_path) -> None:
+    train(config, dots, tmp_path / "run")
+    with pytest.raises(TinyposeError, match="was the configuration changed"):
+        train(with_values(config, "model.channels=4"), dots, tmp_path / "run")
+
+
+def test_initial_weights_are_matched_by_name_and_shape(config, tmp_path) -> None:
+    donor = build_task(with_values(config, "training.seed=5"), 10).net
+    donor.save(tmp_path / "donor.keras")
+    net = build_task(with_values(config, "model.num_keypoints=5"), 10).net
+    head = net.get_layer("heatmaps_1_conv").get_weights()[0]
+    count = load_initial_weights(net, tmp_path / "donor.keras")
+    # All layers with weights but the head, which has other keypoints.
+    assert count == sum(bool(layer.weights) for layer in net.layers) - 1
+    np.testing.assert_array_equal(
+        net.get_layer("reception_conv").kernel, donor.get_layer("reception_conv").kernel
+    )
+    np.testing.assert_array_equal(net.get_layer("heatmaps_1_conv").kernel, head)
+
+
+def test_initial_weights_that_fit_nothing(config, tmp_path) -> None:
+    inputs = keras.Input((8, 8, 3))
+    keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs)).save(tmp_path / "x.keras")
+    with pytest.raises(TinyposeError, match="found none of the same name"):
+        load_initial_weights(build_task(config, 10).net, tmp_path / "x.keras")

@@ -1,0 +1,1 @@
+"""Data: readers, augmentation and the training pipeline."""

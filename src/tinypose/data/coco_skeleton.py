@@ -1,0 +1,133 @@
+"""The skeleton that the categories of a COCO keypoint file describe."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tinypose.data.records import brief, expect_mapping, expect_records
+from tinypose.errors import TinyposeError
+from tinypose.skeletons import AI_CHALLENGER, COCO, SKELETONS, Skeleton
+
+Pair = tuple[str, str]
+
+
+def category_skeleton(path: Path, categories: Any) -> tuple[Skeleton, set[Any]]:
+    """Return the one skeleton of a file and the ids of its categories.
+
+    A built-in skeleton's own object is returned where names and order agree.
+
+    Args:
+        path: The file, for error messages.
+        categories: The value under ``categories``.
+
+    Raises:
+        TinyposeError: no category has keypoints, or several have different
+            ones.
+    """
+    records = expect_records(categories, f"{path}: 'categories'", "categories")
+    found: dict[Any, tuple[tuple[str, ...], Any]] = {}
+    for number, record in enumerate(records):
+        where = f"{path}: categories[{number}]"
+        keypoints = expect_mapping(record, where).get("keypoints")
+        if keypoints:
+            names = _keypoint_names(keypoints, where)
+            if not isinstance(record.get("id"), (int, str)):
+                raise TinyposeError(
+                    f"{where}: expected a number or text under 'id', "
+                    f"found {brief(record.get('id'))}"
+                )
+            found[record["id"]] = names, record.get("skeleton")
+    if not found:
+        raise TinyposeError(
+            f"{path}: expected a category with a list of names under 'keypoints', "
+            f"found none in {len(records)} categories; is this the file of boxes "
+            "instead of the one of keypoints?"
+        )
+    distinct = {names for names, _ in found.values()}
+    if len(distinct) > 1:
+        raise TinyposeError(
+            f"{path}: expected one set of keypoint names, found {len(distinct)} in "
+            f"categories {', '.join(map(str, found))}; write one file for each"
+        )
+    names, edges = next(iter(found.values()))
+    return _skeleton(path, names, edges), set(found)
+
+
+def _keypoint_names(keypoints: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(keypoints, list) or not all(
+        isinstance(name, str) and name.strip() for name in keypoints
+    ):
+        raise TinyposeError(
+            f"{where}: expected a list of names under 'keypoints', "
+            f"found {brief(keypoints)}"
+        )
+    names = [re.sub(r"[\s\-]+", "_", name.strip().lower()) for name in keypoints]
+    # CrowdPose and MPII-TRB call the two ends of the head "head" and "neck".
+    if "head" in names and "neck" in names and "head_top" not in names:
+        names[names.index("head")] = "head_top"
+    return tuple(names)
+
+
+def _skeleton(path: Path, names: tuple[str, ...], edges: Any) -> Skeleton:
+    for skeleton in SKELETONS.values():
+        # LSP's order never comes as a COCO file, so names decide alone.
+        if skeleton.names == names:
+            return skeleton
+    try:
+        return Skeleton(
+            name=path.stem,
+            names=names,
+            edges=_edges(names, edges),
+            flip_pairs=_flip_pairs(names),
+            oks_sigmas=_sigmas(names),
+            torso=_pair_if_known(names, AI_CHALLENGER.torso),
+            head=_pair_if_known(names, AI_CHALLENGER.head),
+            limbs=_known_pairs(names, COCO.limbs),
+        )
+    except ValueError as error:
+        raise TinyposeError(f"{path}: 'keypoints' of the category: {error}") from error
+
+
+def _edges(names: tuple[str, ...], edges: Any) -> tuple[Pair, ...]:
+    """Return the file's edges, or those of the known keypoints.
+
+    Some files (CrowdPose) carry the edges of another set of keypoints. Edges
+    are only drawn, so a list that does not fit is no reason to refuse a file.
+    """
+    positions = range(1, len(names) + 1)
+    usable = isinstance(edges, list) and all(
+        isinstance(edge, list)
+        and len(edge) == 2
+        and all(type(end) is int and end in positions for end in edge)
+        for edge in edges
+    )
+    if usable and edges:
+        return tuple((names[a - 1], names[b - 1]) for a, b in edges)
+    known = dict.fromkeys((*AI_CHALLENGER.edges, *COCO.edges))
+    return _known_pairs(names, tuple(known))
+
+
+def _flip_pairs(names: tuple[str, ...]) -> tuple[Pair, ...]:
+    pairs = []
+    for name in names:
+        words = name.split("_")
+        mirror = "_".join("right" if word == "left" else word for word in words)
+        if "left" in words and mirror in names:
+            pairs.append((name, mirror))
+    return tuple(pairs)
+
+
+def _sigmas(names: tuple[str, ...]) -> tuple[float, ...]:
+    """Return measured sigmas where one built-in skeleton has every keypoint."""
+    for skeleton in (AI_CHALLENGER, COCO):
+        if set(names) <= set(skeleton.names):
+            return tuple(skeleton.oks_sigmas[skeleton.index(name)] for name in names)
+    return ()
+
+
+def _known_pairs(names: tuple[str, ...], pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    return tuple((a, b) for a, b in pairs if a in names and b in names)
+
+
+def _pair_if_known(names: tuple[str, ...], pair: Pair | None) -> Pair | None:
+    return pair if pair and pair[0] in names and pair[1] in names else None

@@ -1,0 +1,20 @@
+"""A fingerprint of labels: is this the data that it was?"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinypose.data.sample import Sample
+
+
+def fingerprint(samples: Sequence[Sample]) -> str:
+    """Return a hash of the samples' names, labels and boxes, in order."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(sample.sample_id.encode())
+        digest.update(np.ascontiguousarray(sample.visible).tobytes())
+        labelled = sample.keypoints_xy[sample.visible > 0]
+        for values in (labelled, sample.box_xywh):
+            digest.update(np.asarray(values, "<f8").round(3).tobytes())
+    return digest.hexdigest()

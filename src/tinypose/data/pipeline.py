@@ -1,0 +1,303 @@
+"""From samples to training batches: a uint8 cache, one warp per sample.
+
+Which samples make a batch, and what happens to each, follows from (seed,
+epoch, step) alone. A run that is resumed in the middle of an epoch therefore
+sees exactly what an uninterrupted one would.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinypose.data.augment import (
+    Augmentation,
+    AugmentConfig,
+    draw_augmentation,
+)
+from tinypose.data.parallel import NUM_WORKERS, ordered_map
+from tinypose.data.sample import Sample
+from tinypose.errors import TinyposeError
+from tinypose.geometry import (
+    BOX_PADDING,
+    FloatArray,
+    compose_affines,
+    crop_affine,
+    invert_affine,
+    transform_points,
+)
+from tinypose.images import Image, warp_image
+
+MAX_CACHE_BYTES = 4 * 1024**3
+MAX_UNREADABLE = 0.05
+"""Largest fraction of unreadable pictures with which training still starts."""
+
+REACH = 1.5
+"""How much more than the plain crop is cached, for rotation, scale and shift."""
+
+
+class Batch(NamedTuple):
+    """Crops and their labels.
+
+    ``images`` (batch, height, width, 3) uint8 RGB; ``keypoints_xy`` (batch,
+    num_keypoints, 2) float32 in crop pixels; ``visible`` (batch,
+    num_keypoints) uint8 as in ``Sample``.
+    """
+
+    images: NDArray[np.uint8]
+    keypoints_xy: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class _Region:
+    """The part of a picture that a sample's crops can show, as cached."""
+
+    pixels: Image
+    image_to_region: FloatArray
+
+
+class CropDataset:
+    """Samples, ready to be cropped at random access.
+
+    Pictures are decoded once and the part around each person is kept as
+    uint8, shrunk to what the model can use; past ``max_cache_bytes`` further
+    samples are decoded at each use instead.
+
+    Args:
+        samples: People, all of one skeleton.
+        input_hw: Height and width of the crops.
+        padding: How much larger than the person's box the plain crop is.
+        max_cache_bytes: Memory for the cache.
+        progress: Called with the number of samples read so far.
+
+    Raises:
+        TinyposeError: nobody is labelled, or too many pictures do not read.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        input_hw: tuple[int, int],
+        *,
+        padding: float = BOX_PADDING,
+        max_cache_bytes: int = MAX_CACHE_BYTES,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        labelled = [s for s in samples if (s.visible > 0).any()]
+        self.num_empty = len(samples) - len(labelled)
+        if not labelled:
+            raise TinyposeError(
+                f"expected people with labelled keypoints, found none in "
+                f"{len(samples)} samples; run  tinypose data check  on the data"
+            )
+        self.input_hw = input_hw
+        self.padding = padding
+        self.unreadable: list[str] = []
+        self.samples: list[Sample] = []
+        self._regions: list[_Region | None] = []
+        self._fill(labelled, max_cache_bytes, progress)
+        self.skeleton = self.samples[0].skeleton
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(
+        self,
+        indices: Sequence[int] | NDArray[np.intp],
+        augmentations: Sequence[Augmentation] | None = None,
+    ) -> Batch:
+        """Return the crops of the samples at ``indices``."""
+        height, width = self.input_hw
+        num_keypoints = self.skeleton.num_keypoints
+        images = np.empty((len(indices), height, width, 3), np.uint8)
+        keypoints_xy = np.empty((len(indices), num_keypoints, 2), np.float32)
+        visible = np.empty((len(indices), num_keypoints), np.uint8)
+        for row, index in enumerate(indices):
+            augmentation = augmentations[row] if augmentations else Augmentation()
+            images[row], keypoints_xy[row], visible[row] = self.crop(
+                int(index), augmentation
+            )
+        return Batch(images, keypoints_xy, visible)
+
+    def crop(
+        self, index: int, augmentation: Augmentation
+    ) -> tuple[Image, FloatArray, NDArray[np.uint8]]:
+        """Return one sample's crop, keypoints_xy in it and visibility."""
+        sample = self.samples[index]
+        affine = augmentation.affine(sample.box_xywh, self.input_hw, self.padding)
+        region = self._regions[index] or self._cut(sample)
+        region_to_crop = compose_affines(affine, invert_affine(region.image_to_region))
+        crop = warp_image(
+            region.pixels, region_to_crop, self.input_hw, augmentation.fill
+        )
+        keypoints_xy = transform_points(affine, sample.keypoints_xy)
+        visible = sample.visible
+        if augmentation.flip:
+            # The affine has mirrored the places; the names follow here.
+            order = self.skeleton.flip_indices
+            keypoints_xy, visible = keypoints_xy[order], visible[order]
+        return augmentation.recolour(crop), keypoints_xy, visible
+
+    def image_to_crop(self, index: int) -> FloatArray:
+        """Return the affine (2, 3) of a sample's plain crop."""
+        box_xywh = self.samples[index].box_xywh
+        return crop_affine(box_xywh, self.input_hw, padding=self.padding)
+
+    def _fill(
+        self,
+        samples: Sequence[Sample],
+        max_cache_bytes: int,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        used = 0
+        first_error = ""
+        for done, result in enumerate(ordered_map(self._try_cut, samples), 1):
+            sample = samples[done - 1]
+            if isinstance(result, TinyposeError):
+                first_error = first_error or str(result)
+                self.unreadable.append(sample.sample_id)
+            else:
+                used += result.pixels.nbytes
+                self.samples.append(sample)
+                self._regions.append(result if used <= max_cache_bytes else None)
+            if progress:
+                progress(done)
+        if len(self.unreadable) > MAX_UNREADABLE * len(samples):
+            raise TinyposeError(
+                f"{len(self.unreadable)} of {len(samples)} pictures do not read "
+                f"(the first: {first_error}); run  tinypose data check  on the data"
+            )
+
+    def _try_cut(self, sample: Sample) -> _Region | TinyposeError:
+        try:
+            return self._cut(sample)
+        except TinyposeError as error:
+            return error
+
+    def _cut(self, sample: Sample) -> _Region:
+        image = sample.load_image()
+        reach = self.padding * REACH
+        plain = crop_affine(sample.box_xywh, self.input_hw, padding=reach)
+        zoom = np.sqrt(abs(np.linalg.det(plain[:, :2]))) * REACH
+        corners = np.array([[-0.5, -0.5], np.array(self.input_hw[::-1]) - 0.5])
+        seen = transform_points(invert_affine(plain), corners)
+        limits = np.array(image.shape[1::-1])
+        low = np.clip(np.floor(seen[0]), 0, limits - 1).astype(int)
+        high = np.clip(np.ceil(seen[1]) + 1, low + 1, limits).astype(int)
+        if zoom < 0.5:
+            # Far larger than the model can use: keep it at twice the crop's.
+            size = np.maximum((high - low) * 2 * zoom, 1).astype(int)
+            scale = size / (high - low)
+            offset = (0.5 - low) * scale - 0.5
+            to_region = np.column_stack([np.diag(scale), offset])
+            hw = (int(size[1]), int(size[0]))
+            return _Region(warp_image(image, to_region, hw), to_region)
+        part = image[low[1] : high[1], low[0] : high[0]]
+        to_region = np.column_stack([np.eye(2), -low.astype(np.float64)])
+        return _Region(np.ascontiguousarray(part), to_region)
+
+
+class TrainingBatches:
+    """The endless, reproducible order of augmented training batches.
+
+    Args:
+        dataset: Where the crops come from.
+        batch_size: Samples per batch; at most the whole set.
+        augment: What may be done to them.
+        seed: Of all draws.
+    """
+
+    def __init__(
+        self, dataset: CropDataset, batch_size: int, augment: AugmentConfig, seed: int
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = min(batch_size, len(dataset))
+        self.augment = augment
+        self.seed = seed
+        self._order: tuple[int, NDArray[np.intp]] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in one pass; the order decides who is left out."""
+        return len(self.dataset) // self.batch_size
+
+    def indices(self, epoch: int, step: int) -> NDArray[np.intp]:
+        """Return the samples (batch_size,) of a step of an epoch."""
+        order = self._order
+        if order is None or order[0] != epoch:
+            generator = np.random.default_rng([self.seed, epoch])
+            order = (epoch, generator.permutation(len(self.dataset)))
+            self._order = order
+        return order[1][step * self.batch_size : (step + 1) * self.batch_size]
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Return the augmented batch of a step of an epoch."""
+        indices = self.indices(epoch, step)
+        augmentations = [
+            draw_augmentation(
+                self.augment, np.random.default_rng([self.seed, epoch, int(index), 1])
+            )
+            for index in indices
+        ]
+        return self.dataset.batch(indices, augmentations)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Any:
+        """Return the rest of an epoch as what Keras' ``fit`` takes.
+
+        Elements are (images, {"keypoints_xy", "visible"}): a tf.data dataset
+        on TensorFlow, a generator on Keras' other backends.
+        """
+        import keras
+
+        steps = range(first_step, self.steps_per_epoch)
+        if keras.backend.backend() == "tensorflow":
+            return self._tf_dataset(epoch, steps)
+        return self._prefetched(epoch, steps)
+
+    def _tf_dataset(self, epoch: int, steps: range) -> Any:
+        import tensorflow as tf
+
+        def load(step: Any) -> tuple[Any, dict[str, Any]]:
+            images, keypoints_xy, visible = tf.numpy_function(
+                lambda s: tuple(self.batch(epoch, int(s))),
+                [step],
+                (tf.uint8, tf.float32, tf.uint8),
+                stateful=False,
+            )
+            count = self.dataset.skeleton.num_keypoints
+            images.set_shape((self.batch_size, *self.dataset.input_hw, 3))
+            keypoints_xy.set_shape((self.batch_size, count, 2))
+            visible.set_shape((self.batch_size, count))
+            return images, {"keypoints_xy": keypoints_xy, "visible": visible}
+
+        dataset = tf.data.Dataset.range(steps.start, steps.stop)
+        dataset = dataset.map(load, num_parallel_calls=NUM_WORKERS, deterministic=True)
+        options = tf.data.Options()
+        # The batches are made whole; replicas share each one out.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.OFF
+        )
+        return dataset.prefetch(2 * NUM_WORKERS).with_options(options)
+
+    def _prefetched(
+        self, epoch: int, steps: range
+    ) -> Iterator[tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]]:
+        with ThreadPoolExecutor(NUM_WORKERS) as pool:
+            waiting = []
+            for step in steps:
+                waiting.append(pool.submit(self.batch, epoch, step))
+                if len(waiting) > 2 * NUM_WORKERS:
+                    yield _as_pair(waiting.pop(0).result())
+            for future in waiting:
+                yield _as_pair(future.result())
+
+
+def _as_pair(batch: Batch) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
+    return batch.images, {
+        "keypoints_xy": batch.keypoints_xy,
+        "visible": batch.visible,
+    }

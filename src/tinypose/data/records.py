@@ -1,0 +1,159 @@
+"""What the JSON readers share: checked fields and the pictures' folder."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinypose.errors import TinyposeError
+from tinypose.files import explain_os_errors
+
+_PROBES = 20
+"""Pictures that are looked for before a folder is judged the wrong one."""
+
+
+def brief(value: Any) -> str:
+    """Return a value as text that is short enough for an error message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """Return ``value`` if it holds keys and values.
+
+    Raises:
+        TinyposeError: it does not; the message begins with ``where``.
+    """
+    if not isinstance(value, Mapping):
+        raise TinyposeError(
+            f"{where}: expected keys and values ({{...}}), found {brief(value)}"
+        )
+    return value
+
+
+def expect_records(value: Any, where: str, what: str) -> Sequence[Any]:
+    """Return ``value`` if it is a list with something in it.
+
+    Raises:
+        TinyposeError: it is not; the message names ``where`` and ``what``.
+    """
+    if not isinstance(value, list):
+        raise TinyposeError(f"{where}: expected a list of {what}, found {brief(value)}")
+    if not value:
+        raise TinyposeError(
+            f"{where}: expected at least one of {what}, found an empty list"
+        )
+    return value
+
+
+def expect_text(record: Mapping[str, Any], key: str, where: str) -> str:
+    """Return the text under ``key``, which must not be empty.
+
+    Raises:
+        TinyposeError: it is missing or no text.
+    """
+    value = record.get(key)
+    if not isinstance(value, str) or not value:
+        raise TinyposeError(
+            f"{where}: expected a text under {key!r}, found {brief(value)}"
+        )
+    return value
+
+
+def expect_numbers(
+    value: Any, count: int, where: str, what: str
+) -> NDArray[np.float64]:
+    """Return a list of ``count`` finite numbers as an array (count,).
+
+    Raises:
+        TinyposeError: it is no such list; the message names ``what``.
+    """
+    if not isinstance(value, list) or len(value) != count:
+        found = f"{len(value)} values" if isinstance(value, list) else brief(value)
+        raise TinyposeError(
+            f"{where}: expected {count} numbers as {what}, found {found}"
+        )
+    for number in value:
+        # bool is an int in Python, but never a coordinate.
+        if type(number) not in (int, float) or not abs(number) < 1e9:
+            raise TinyposeError(
+                f"{where}: expected finite numbers as {what}, found {brief(number)}"
+            )
+    return np.array(value, np.float64)
+
+
+def expect_positive(value: Any, where: str, what: str) -> float | None:
+    """Return a number above 0, or None for a missing or zero one.
+
+    Raises:
+        TinyposeError: it is negative, not finite or no number.
+    """
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise TinyposeError(
+            f"{where}: expected a number of 0 or more as {what}, found {brief(value)}"
+        )
+    return float(value) or None
+
+
+def expect_picture_name(record: Mapping[str, Any], key: str, where: str) -> str:
+    """Return the picture's name under ``key``, which may have folders in it.
+
+    Raises:
+        TinyposeError: it is missing, no text or leads out of the pictures'
+            folder.
+    """
+    name = expect_text(record, key, where)
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    outside = any(p.is_absolute() or p.drive or ".." in p.parts for p in paths)
+    if outside or "\0" in name:
+        raise TinyposeError(
+            f"{where}: expected a picture's name inside the pictures' folder under "
+            f"{key!r}, found {brief(name)}"
+        )
+    return name
+
+
+def find_pictures(
+    annotations: Path, names: Sequence[str], images: Path | None = None
+) -> Path:
+    """Return the folder in which the pictures of an annotation file lie.
+
+    Args:
+        annotations: The annotation file.
+        names: The pictures' names, from ``expect_picture_name``; not empty.
+        images: The folder, where the user names it. Otherwise the annotation
+            file's own folder is tried, its subfolders and its siblings.
+
+    Raises:
+        TinyposeError: ``images`` is no folder, or no folder holds a picture.
+    """
+    if images is not None:
+        with explain_os_errors(images, "read"):
+            if not images.is_dir():
+                raise TinyposeError(
+                    f"{images}: expected the folder with the pictures of "
+                    f"{annotations.name}, found no such folder"
+                )
+        return images
+    home = annotations.parent
+    probes = list(islice(names, _PROBES))
+    folders = [home, home / "images", *_subfolders(home), *_subfolders(home.parent)]
+    for folder in folders:
+        if any((folder / name).is_file() for name in probes):
+            return folder
+    raise TinyposeError(
+        f"{annotations}: expected the pictures beside it or in a folder near it, "
+        f"found no {probes[0]} there; name their folder:  "
+        f"{annotations},images=FOLDER"
+    )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    with explain_os_errors(folder, "read"):
+        return sorted(path for path in folder.iterdir() if path.is_dir())

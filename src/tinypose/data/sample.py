@@ -1,0 +1,86 @@
+"""Sample: one labelled person, the type that every reader gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinypose.geometry import keypoints_box
+from tinypose.images import Image, read_image
+from tinypose.skeletons import Skeleton
+
+NOT_LABELLED, OCCLUDED, VISIBLE = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sample:
+    """One person in one picture.
+
+    Args:
+        sample_id: Name that is unique within its data set.
+        picture: The picture's file, or a function that renders it.
+        skeleton: The order and meaning of the keypoints.
+        keypoints_xy: (num_keypoints, 2) float64, (x, y) in picture pixels;
+            meaningless where ``visible`` is 0.
+        visible: (num_keypoints,) uint8: 0 not labelled, 1 labelled but
+            occluded, 2 labelled and visible.
+        box_xywh: (4,) float64, the person's tight box in picture pixels.
+        area: The person's area in square pixels, for OKS, if known.
+        head_size: Length that normalises PCKh, in pixels, if labelled.
+    """
+
+    sample_id: str
+    picture: Path | Callable[[], Image]
+    skeleton: Skeleton
+    keypoints_xy: NDArray[np.float64]
+    visible: NDArray[np.uint8]
+    box_xywh: NDArray[np.float64]
+    area: float | None = None
+    head_size: float | None = None
+
+    def __post_init__(self) -> None:
+        count = self.skeleton.num_keypoints
+        for name, shape in [
+            ("keypoints_xy", (count, 2)),
+            ("visible", (count,)),
+            ("box_xywh", (4,)),
+        ]:
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"expected {name} of shape {shape}, received {found}")
+
+    def load_image(self) -> Image:
+        """Return the picture (height, width, 3) uint8 RGB.
+
+        Raises:
+            TinyposeError: the file is missing or is no picture.
+        """
+        if isinstance(self.picture, Path):
+            return read_image(self.picture)
+        return self.picture()
+
+    def with_skeleton(self, target: Skeleton) -> "Sample":
+        """Return the sample with its keypoints matched by name to ``target``.
+
+        Keypoints that this sample's skeleton lacks become not labelled.
+        """
+        if target is self.skeleton:
+            return self
+        source = self.skeleton.mapping_to(target)
+        return replace(
+            self,
+            skeleton=target,
+            keypoints_xy=np.where(source[:, None] >= 0, self.keypoints_xy[source], 0.0),
+            visible=np.where(source >= 0, self.visible[source], 0).astype(np.uint8),
+        )
+
+
+def labelled_box(
+    keypoints_xy: NDArray[np.float64], visible: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Return the tight box (4,) of the labelled keypoints; zeros for none."""
+    if not (visible > 0).any():
+        return np.zeros(4)
+    return keypoints_box(keypoints_xy, visible)

@@ -1,0 +1,254 @@
+from dataclasses import replace
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+
+from tinypose.data.check import KINDS, CheckReport, check_samples
+from tinypose.data.duplicates import fingerprint, similar_pairs
+from tinypose.data.facing import (
+    SURPRISING,
+    facing_surprise,
+    head_patch,
+    trunk_turns,
+)
+from tinypose.data.label_checks import Problem
+from tinypose.data.sample import Sample, labelled_box
+from tinypose.images import write_image
+from tinypose.skeletons import LSP
+
+HW = (96, 80)
+
+# A person who faces the camera, 60 pixels tall, in the order of LSP.
+STANDING = np.array(
+    [
+        *((34, 78), (34, 64), (35, 50)),  # right ankle, knee, hip
+        *((45, 50), (46, 64), (46, 78)),  # left hip, knee, ankle
+        *((28, 52), (29, 41), (32, 30)),  # right wrist, elbow, shoulder
+        *((48, 30), (51, 41), (52, 52)),  # left shoulder, elbow, wrist
+        *((40, 29), (40, 18)),  # neck, head top
+    ],
+    np.float64,
+)
+
+
+def _picture(seed):
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 7, 3), np.uint8)
+    return cv2.resize(coarse, HW[::-1])
+
+
+def _person(name, *, points=STANDING, visible=2, picture=None):
+    visible = np.full(14, visible, np.uint8) if np.isscalar(visible) else visible
+    number = int(name.strip("p"))
+    return Sample(
+        sample_id=name,
+        picture=picture or partial(_picture, number),
+        skeleton=LSP,
+        keypoints_xy=points,
+        visible=visible,
+        box_xywh=labelled_box(points, visible),
+    )
+
+
+def _found(samples):
+    """Return (kind, sample) of everything found."""
+    return [(p.kind, p.sample_id) for p in check_samples(samples).problems]
+
+
+def test_nothing_is_wrong_with_good_samples():
+    report = check_samples([_person(f"p{i}") for i in range(4)])
+    assert report.problems == ()
+    assert report.blockers == []
+    assert (report.num_samples, report.num_pictures) == (4, 4)
+    assert set(report.counts()) == set(KINDS)
+
+
+def test_missing_and_damaged_pictures(tmp_path):
+    good = tmp_path / "good.png"
+    write_image(good, _picture(0))
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(good.read_bytes()[:60])
+    samples = [
+        _person("p0", picture=good),
+        _person("p1", picture=damaged),
+        _person("p2", picture=tmp_path / "gone.png"),
+    ]
+    report = check_samples(samples)
+    found = [(p.kind, p.sample_id) for p in report.problems]
+    assert found == [("missing_picture", "p2"), ("damaged_picture", "p1")]
+    assert "gone.png" in report.problems[0].detail
+    assert "2 of 3" in report.blockers[0]
+
+
+def test_a_few_missing_pictures_do_not_stop_training():
+    gone = tuple(Problem("missing_picture", f"p{i}", "gone") for i in range(5))
+    assert CheckReport(100, 100, gone).blockers == []
+    assert len(CheckReport(99, 99, gone).blockers) == 1
+
+
+def test_nobody_labelled_stops_training():
+    report = check_samples([_person("p0", visible=0)])
+    assert [p.kind for p in report.problems] == ["no_keypoints"]
+    assert report.blockers == ["nobody has a labelled keypoint"]
+
+
+def _few():
+    visible = np.zeros(14, np.uint8)
+    visible[:3] = 2
+    return visible
+
+
+def _moved(index, xy):
+    points = STANDING.copy()
+    points[index] = xy
+    return points
+
+
+def _crossed_hips():
+    points = STANDING.copy()
+    points[[2, 3]] = points[[3, 2]]
+    return points
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        pytest.param("few_keypoints", {"visible": _few()}, id="three keypoints"),
+        pytest.param("tiny_person", {"points": STANDING / 4}, id="15 pixels tall"),
+        pytest.param("outside_picture", {"points": _moved(0, (34, 98))}, id="below"),
+        pytest.param("outside_picture", {"points": _moved(6, (-2, 52))}, id="left"),
+        pytest.param("twisted_trunk", {"points": _crossed_hips()}, id="hips crossed"),
+    ],
+)
+def test_suspicious_labels(kind, changes):
+    samples = [_person("p0"), _person("p1", **changes)]
+    assert _found(samples) == [(kind, "p1")]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param(_moved(0, (34, 95.9)), id="on the border"),
+        pytest.param(STANDING[:, ::-1], id="lying"),
+        pytest.param((79, 95) - STANDING, id="upside down"),
+    ],
+)
+def test_labels_that_are_unusual_but_right(points):
+    assert _found([_person("p0", points=np.array(points))]) == []
+
+
+def test_a_limb_far_too_long_for_its_person():
+    rng = np.random.default_rng(1)
+    samples = [
+        _person(f"p{i}", points=STANDING + rng.normal(0, 1, (14, 2))) for i in range(30)
+    ]
+    # The forearm of 11 pixels becomes one of 40.
+    samples[7] = _person("p7", points=_moved(11, (79, 69)))
+    problems = check_samples(samples).of_kind("long_limb")
+    assert [p.sample_id for p in problems] == ["p7"]
+    assert "left_elbow to left_wrist" in problems[0].detail
+
+
+def test_copies_of_pictures(tmp_path):
+    original = _picture(0)
+    bright = (original * 0.8 + 20).astype(np.uint8)
+    for name, picture in [("a", original), ("b", original), ("c", bright)]:
+        write_image(tmp_path / f"{name}.png", picture)
+    write_image(tmp_path / "d.png", _picture(5))
+    samples = [
+        _person(f"p{i}", picture=tmp_path / f"{name}.png", points=STANDING + i)
+        for i, name in enumerate("abcd")
+    ]
+    problems = check_samples(samples).problems
+    assert [(p.kind, p.sample_id, p.other) for p in problems] == [
+        ("same_picture", "p1", "p0"),
+        ("similar_picture", "p2", "p0"),
+    ]
+
+
+def test_a_person_labelled_twice_in_one_picture(tmp_path):
+    picture = tmp_path / "a.png"
+    write_image(picture, _picture(0))
+    samples = [
+        _person("p0", picture=picture),
+        _person("p1", picture=picture, points=np.add(STANDING, (25, 0))),
+        _person("p2", picture=picture, points=STANDING + 0.5),
+    ]
+    report = check_samples(samples)
+    assert [(p.kind, p.sample_id, p.other) for p in report.problems] == [
+        ("labelled_twice", "p2", "p0")
+    ]
+    assert (report.num_samples, report.num_pictures) == (3, 1)
+
+
+def test_fingerprints_of_the_same_scene_are_close():
+    large = cv2.resize(_picture(3), (333, 401))
+    others = [fingerprint(_picture(seed)) for seed in range(10, 40)]
+    marks = [*others, fingerprint(_picture(3)), fingerprint(large)]
+    assert [pair[:2] for pair in similar_pairs(marks)] == [(31, 30)]
+
+
+def test_flat_pictures_are_not_called_similar():
+    flat = [fingerprint(np.full((20, 30, 3), v, np.uint8)) for v in (0, 90, 255)]
+    assert list(similar_pairs(flat)) == []
+
+
+def test_trunk_turns():
+    sample = _person("p0")
+    shoulders, hips = trunk_turns(sample)
+    # 16 and 10 pixels across a trunk of 20.
+    assert (shoulders, hips) == pytest.approx((0.8, 0.5))
+    mirrored = replace(sample, keypoints_xy=sample.keypoints_xy[LSP.flip_indices])
+    assert trunk_turns(mirrored) == pytest.approx((-0.8, -0.5))
+    quarter = replace(sample, keypoints_xy=sample.keypoints_xy[:, ::-1] * (-1, 1))
+    assert trunk_turns(quarter) == pytest.approx((0.8, 0.5))
+    visible = np.full(14, 2, np.uint8)
+    visible[LSP.index("left_hip")] = 0
+    assert trunk_turns(replace(sample, visible=visible)) is None
+
+
+def test_swapped_people_are_found_by_the_look_of_the_others():
+    """Faces are bright, backs of heads dark; 15 of 300 labels say otherwise."""
+    rng = np.random.default_rng(0)
+    towards = rng.random(300) < 0.7
+    patches = rng.integers(60, 120, (300, 16, 8, 3))
+    patches[:, 4:10, 4:] += np.where(towards, 90, -40)[:, None, None, None]
+    turns = np.where(towards, 0.5, -0.5)
+    swapped = np.arange(7, 300, 20)
+    turns[swapped] *= -1
+    surprise = facing_surprise(patches.astype(np.uint8), turns)
+    assert set(np.argsort(-surprise)[:15]) == set(swapped)
+    assert surprise[swapped].mean() > SURPRISING
+    assert np.median(np.delete(surprise, swapped)) < 0
+
+
+def test_head_patch_turns_with_the_person():
+    picture = np.zeros((120, 100, 3), np.uint8)
+    # A bright spot on the head, between neck and head top.
+    cv2.circle(picture, (40, 24), 4, (255, 255, 255), -1)
+    upright = head_patch(picture, _person("p0"))
+    assert upright.shape == (16, 8, 3)
+    # 26 pixels from top to bottom around y = 30 - 0.3 * 20 = 24: the middle.
+    rows = upright[:, 7, 0].astype(float)
+    assert rows @ np.arange(16) / rows.sum() == pytest.approx(7.5, abs=0.3)
+    assert upright[:, :4].max() == 0
+    turned = np.stack([119 - STANDING[:, 1], STANDING[:, 0]], axis=1)
+    lying = head_patch(np.rot90(picture, -1), _person("p1", points=turned))
+    assert np.abs(upright.astype(int) - lying).max() < 4
+
+
+def test_a_small_set_teaches_nothing_about_facing():
+    patches = np.zeros((5, 16, 8, 3), np.uint8)
+    assert facing_surprise(patches, [0.5] * 5).tolist() == [0.0] * 5
+
+
+def test_progress_and_plain_values():
+    seen = []
+    samples = [_person(f"p{i}") for i in range(3)]
+    report = check_samples(samples, skipped={"crowds": 2}, progress=seen.append)
+    assert seen == [1, 2, 3]
+    value = report.to_dict()
+    assert value["num_samples"] == 3
+    assert value["skipped"] == {"crowds": 2}
+    assert value["counts"]["long_limb"] == 0

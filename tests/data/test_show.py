@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import pytest
+
+from tinypose.data.augment import AugmentConfig
+from tinypose.data.check import CheckReport, check_samples
+from tinypose.data.label_checks import Problem
+from tinypose.data.show import (
+    CropView,
+    augmented_row,
+    choose_samples,
+    show_samples,
+    suspects_sheet,
+    write_check,
+)
+from tinypose.data.stick_people import stick_people
+from tinypose.errors import TinyposeError
+from tinypose.images import read_image
+
+
+def _encode(keypoints_xy, visible):
+    """Return a Gaussian of 2 cells on maps a quarter of 64 x 48."""
+    rows, columns = np.mgrid[:16, :12][..., None]
+    x, y = ((keypoints_xy[0] + 0.5) / 4 - 0.5).T
+    heatmaps = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
+    return heatmaps[None], (visible > 0).astype(np.float32)
+
+
+VIEW = CropView(input_hw=(64, 48), encode=_encode)
+
+
+@pytest.fixture(scope="module")
+def people():
+    return stick_people(range(6), image_hw=(60, 72))
+
+
+def test_chosen_samples_depend_on_the_seed_alone(people):
+    chosen = choose_samples(people, 3, seed=4)
+    assert list(chosen) == sorted(chosen)
+    assert all(chosen[i] is people[i] for i in chosen)
+    assert list(choose_samples(people, 3, seed=4)) == list(chosen)
+    draws = {tuple(choose_samples(people, 3, seed=seed)) for seed in range(8)}
+    assert len(draws) > 1
+    assert len(choose_samples(people, 99)) == 6
+
+
+def test_a_row_shows_crops_and_heatmaps(people):
+    row = augmented_row(people[0], 0, VIEW)
+    assert [image.shape for image in row] == [(64, 48, 3)] * 4
+    again = augmented_row(people[0], 0, VIEW)
+    assert all(np.array_equal(a, b) for a, b in zip(row, again, strict=True))
+    assert not np.array_equal(row[1], row[2])
+    assert not np.array_equal(augmented_row(people[0], 1, VIEW)[1], row[1])
+
+
+def test_without_augmentation_all_crops_are_the_plain_one(people):
+    still = AugmentConfig(
+        rotation_degrees=0.0,
+        upside_down_probability=0.0,
+        scale_range=(1.0, 1.0),
+        shift=0.0,
+        flip_probability=0.0,
+        brightness=0.0,
+        contrast=0.0,
+        colour=0.0,
+        cutout_probability=0.0,
+        random_fill_probability=0.0,
+    )
+    view = CropView(input_hw=(64, 48), encode=_encode, augment=still)
+    plain, first, second, _ = augmented_row(people[1], 1, view)
+    assert np.array_equal(plain, first)
+    assert np.array_equal(plain, second)
+
+
+def test_sheets_are_written(tmp_path, people):
+    files = show_samples(tmp_path / "look", choose_samples(people, 2), VIEW)
+    assert [file.name for file in files] == ["labels.jpg", "augmented.jpg"]
+    labels, augmented = (read_image(file) for file in files)
+    assert labels.shape[1] > 2 * 256
+    # Two rows of four cells.
+    assert augmented.shape[0] > 2 * 256
+    assert augmented.shape[1] > 4 * 256
+
+
+def test_check_is_written_as_json_page_and_pictures(tmp_path, people):
+    problems = (
+        Problem("long_limb", people[2].sample_id, "2.5 <times> too long", 2.5),
+        Problem("same_picture", people[3].sample_id, "a copy", 0, people[1].sample_id),
+    )
+    report = CheckReport(6, 6, problems, {"crowds": 1})
+    files = write_check(tmp_path / "check", report, people)
+    assert [file.name for file in files] == [
+        "index.html",
+        "check.json",
+        "long_limb.jpg",
+        "same_picture.jpg",
+    ]
+    page = files[0].read_text()
+    assert "2.5 &lt;times&gt; too long" in page
+    assert 'src="long_limb.jpg"' in page
+    assert "<tr><td>1<td>crowds, left out" in page
+    value = json.loads(files[1].read_text())
+    assert value["counts"]["long_limb"] == 1
+    assert value["problems"][1] == {
+        "kind": "same_picture",
+        "sample_id": people[3].sample_id,
+        "detail": "a copy",
+    }
+    # A copy is drawn beside its original.
+    single, pair = read_image(files[2]), read_image(files[3])
+    assert pair.shape[1] - single.shape[1] == 256
+
+
+def test_people_without_a_picture_are_left_out_of_the_sheet(tmp_path, people):
+    lost = people[0].__class__(**{**vars(people[0]), "picture": tmp_path / "x.png"})
+    problems = check_samples([lost]).problems
+    assert [p.kind for p in problems] == ["missing_picture"]
+    assert suspects_sheet(problems, {lost.sample_id: lost}) is None
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path, people):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(TinyposeError, match="x"):
+        show_samples(tmp_path / "x", choose_samples(people, 1), VIEW)

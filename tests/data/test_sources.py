@@ -1,0 +1,126 @@
+"""Data sets by name: splits, limits, joining by keypoint name."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinypose.data.sources import load_data, parse_spec
+from tinypose.errors import TinyposeError, UsageError
+from tinypose.skeletons import COCO, LSP, Skeleton
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "path", "images", "ranges"),
+    [
+        ("lsp=a/b", "lsp", "a/b", None, ()),
+        ("lsp=a/b:1-700", "lsp", "a/b", None, ((1, 700),)),
+        ("lsp=a:1-3,7-9", "lsp", "a", None, ((1, 3), (7, 9))),
+        ("coco=x.json,images=pics:2-5", "coco", "x.json", "pics", ((2, 5),)),
+        (r"coco=C:\data\x.json", "coco", r"C:\data\x.json", None, ()),
+        (r"coco=C:\data\x.json:1-2", "coco", r"C:\data\x.json", None, ((1, 2),)),
+        ("stick_people", "stick_people", None, None, ()),
+        ("stick_people:5-9", "stick_people", None, None, ((5, 9),)),
+    ],
+)
+def test_parse(spec, name, path, images, ranges) -> None:
+    parsed = parse_spec(spec)
+    assert parsed.name == name
+    assert parsed.path == (Path(path) if path else None)
+    assert parsed.images == (Path(images) if images else None)
+    assert parsed.ranges == ranges
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("", "expected a data set as"),
+        ("lps=a", "did you mean 'lsp'"),
+        ("lsp", "expected a path, as in lsp=PATH"),
+        ("lsp=a:5-2", "FIRST-LAST from 1 up"),
+        ("lsp=a:0-2", "FIRST-LAST from 1 up"),
+        ("stick_people=here", "takes no path"),
+    ],
+)
+def test_wrong_specs(spec: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_spec(spec)
+
+
+def test_no_spec_at_all() -> None:
+    with pytest.raises(UsageError, match="at least one data set"):
+        load_data([])
+
+
+def test_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(TinyposeError, match="found nothing there"):
+        load_data([f"lsp={tmp_path / 'none'}"])
+
+
+def test_splits_count_from_one_and_drop_repeats() -> None:
+    whole = load_data(["stick_people:1-9"])
+    part = load_data(["stick_people:3-4,4-6"])
+    assert [s.sample_id for s in part] == [s.sample_id for s in whole[2:6]]
+    np.testing.assert_array_equal(part[0].keypoints_xy, whole[2].keypoints_xy)
+
+
+def test_limit_is_spread_over_all_sets() -> None:
+    samples = load_data(["stick_people:1-50", "stick_people:101-150"], limit=5)
+    numbers = [int("".join(filter(str.isdigit, s.sample_id))) for s in samples]
+    assert len(numbers) == 5
+    assert min(numbers) <= 1 + 1 and max(numbers) >= 149
+    with pytest.raises(UsageError, match="--limit"):
+        load_data(["stick_people:1-5"], limit=0)
+
+
+def write_coco(folder: Path, names: list[str]) -> Path:
+    import cv2
+
+    cv2.imwrite(str(folder / "a.png"), np.zeros((40, 30, 3), np.uint8))
+    numbers = [v for i in range(len(names)) for v in (3 + i, 5 + i, 2)]
+    file = folder / "labels.json"
+    file.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "a.png", "width": 30, "height": 40}],
+                "categories": [{"id": 1, "name": "person", "keypoints": names}],
+                "annotations": [
+                    {
+                        "id": 1,
+                        "image_id": 1,
+                        "category_id": 1,
+                        "bbox": [1, 2, 20, 30],
+                        "keypoints": numbers,
+                        "num_keypoints": len(names),
+                    }
+                ],
+            }
+        )
+    )
+    return file
+
+
+def test_sets_of_other_skeletons_join_by_name(tmp_path: Path) -> None:
+    file = write_coco(tmp_path, list(COCO.names))
+    samples = load_data([f"coco={file}", "stick_people:1-2"], LSP)
+    assert {s.skeleton.name for s in samples} == {"lsp"}
+    person = samples[0]
+    wrist = person.keypoints_xy[LSP.index("left_wrist")]
+    i = COCO.index("left_wrist")
+    assert wrist.tolist() == [3 + i, 5 + i]
+    assert person.visible[LSP.index("neck")] == 0
+    assert person.visible[LSP.index("left_wrist")] == 2
+
+
+def test_nothing_in_common_is_an_error(tmp_path: Path) -> None:
+    file = write_coco(tmp_path, list(COCO.names))
+    hand = Skeleton(name="hand", names=("palm", "thumb"))
+    with pytest.raises(TinyposeError, match="shares no keypoint name"):
+        load_data([f"coco={file}"], hand)
+
+
+def test_a_range_beyond_the_set(tmp_path: Path) -> None:
+    file = write_coco(tmp_path, list(COCO.names))
+    with pytest.raises(UsageError, match="expected a range within 1-1, found 3"):
+        load_data([f"coco={file}:2-3"])

@@ -9,7 +9,6 @@ pipeline alone, the bare training step on one random batch, and real training.
 
 import argparse
 import os
-import platform
 import resource
 import statistics
 import time
@@ -23,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from machine import describe_machine
 from tinypose.config import load_config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.data.sources import load_data
@@ -63,7 +63,6 @@ def main() -> None:
 
     # Kilobytes on Linux.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    machine = f"{os.cpu_count()} x {processor()}"
     bare = statistics.median(rates["bare training step"])
     rows = [
         [
@@ -75,7 +74,7 @@ def main() -> None:
             round(ratio(values, rates["bare training step"]), 3),
             len(dataset),
             peak,
-            machine,
+            describe_machine(),
             tf.__version__,
         ]
         for what, values in rates.items()
@@ -131,16 +130,6 @@ def _random(batches: TrainingBatches, steps: int) -> tf.data.Dataset:
         "visible": np.full((size, count), 2, np.uint8),
     }
     return tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
-
-
-def processor() -> str:
-    """Return the processor's name."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

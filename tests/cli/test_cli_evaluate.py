@@ -6,8 +6,8 @@ import pytest
 
 from tinypose.cli.main import main
 from tinypose.data.stick_people import stick_people
-from tinypose.export.metadata import Metadata, write_metadata
 from tinypose.inference.pose import Pose
+from tinypose.metadata import Metadata, write_metadata
 from tinypose.skeletons import AI_CHALLENGER
 
 pytest.importorskip("faster_coco_eval")

@@ -12,8 +12,8 @@ from tinypose.cli.main import main
 from tinypose.errors import TinyposeError
 from tinypose.export import verify
 from tinypose.export.litert import run_tflite
-from tinypose.export.metadata import Metadata, read_metadata, write_metadata
 from tinypose.export.verify import Agreement
+from tinypose.metadata import Metadata, read_metadata, write_metadata
 from tinypose.skeletons import AI_CHALLENGER
 
 HEATMAP_HW = (16, 12)

@@ -6,7 +6,7 @@ import pytest
 
 from tinypose import weights
 from tinypose.cli.main import main
-from tinypose.export.metadata import Metadata, write_metadata
+from tinypose.metadata import Metadata, write_metadata
 from tinypose.skeletons import LSP
 
 WITHOUT_TENSORFLOW = """

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tinypose.data.sample import Sample, labelled_box
-from tinypose.export.metadata import Metadata
 from tinypose.inference.pose import Pose
+from tinypose.metadata import Metadata
 from tinypose.skeletons import Skeleton
 
 IMAGE_HW = (60, 90)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinypose.export.metadata import Metadata
+from tinypose.metadata import Metadata
 from tinypose.models import build_model
 from tinypose.skeletons import Skeleton
 

@@ -2,8 +2,8 @@ import keras
 import pytest
 from keras import layers
 
-from tinypose.export.cost import count_macs, count_parameters
 from tinypose.models import build_model
+from tinypose.models.cost import count_macs, count_parameters
 
 MAPS = (8, 6, 4)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tinypose.codecs.heatmap import REFINEMENTS, HeatmapCodec
 from tinypose.export.decode import decode_heatmaps
-from tinypose.export.litert import quiet_stderr
+from tinypose.quiet import quiet_stderr
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 CASES = json.loads((FIXTURES / "decode.json").read_text(encoding="utf-8"))["cases"]

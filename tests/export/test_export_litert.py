@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tinypose.export.litert import quiet_stderr
+from tinypose.quiet import quiet_stderr
 
 
 def test_native_log_lines_are_kept_off_the_terminal(capfd):

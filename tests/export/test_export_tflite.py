@@ -12,10 +12,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tinypose import __version__
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.export import tflite
-from tinypose.export.litert import quiet_stderr, require_tflite_path, run_tflite
-from tinypose.export.metadata import read_metadata
+from tinypose.export.litert import require_tflite_path, run_tflite
 from tinypose.export.tflite import export_tflite
 from tinypose.export.verify import compare
+from tinypose.metadata import read_metadata
+from tinypose.quiet import quiet_stderr
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from tinypose.errors import TinyposeError
 from tinypose.export import wrapper
-from tinypose.export.metadata import write_metadata
 from tinypose.export.wrapper import (
     check_net,
     heatmap_function,
@@ -16,6 +15,7 @@ from tinypose.export.wrapper import (
     load_net,
     metadata_codec,
 )
+from tinypose.metadata import write_metadata
 
 
 def test_heatmaps_are_the_nets_on_normalised_pictures(hourglass):

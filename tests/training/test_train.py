@@ -11,7 +11,7 @@ import pytest
 from tinypose.config import Config, apply_overrides
 from tinypose.data.pipeline import CropDataset
 from tinypose.errors import TinyposeError
-from tinypose.export.metadata import read_metadata
+from tinypose.metadata import read_metadata
 from tinypose.training.display import Display
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir

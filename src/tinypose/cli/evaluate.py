@@ -67,17 +67,17 @@ def evaluate(
     folder = out or Path(f"evaluation-{_file_stem(model)}")
     _check_folder(folder)
 
-    from tinypose.cli.quiet import hushed
     from tinypose.data.sources import load_data
     from tinypose.evaluation import figures, oks
     from tinypose.evaluation.evaluate import evaluate as measure
     from tinypose.evaluation.report import write_report
     from tinypose.inference.predictor import Predictor
+    from tinypose.quiet import quiet_stderr
 
     # What is missing shall be said now, not after all the predictions.
     oks.require_library()
     figures.require_library()
-    with hushed():  # opening a .keras file starts TensorFlow
+    with quiet_stderr():  # opening a .keras file starts TensorFlow
         predictor = Predictor(model, num_threads=threads, flip_test=flip)
     samples = load_data(data, limit=limit)
     with _progress_bar() as progress:

@@ -11,9 +11,9 @@ from tinypose.errors import TinyposeError, UsageError
 
 if TYPE_CHECKING:
     from tinypose.data.sample import Sample
-    from tinypose.export.metadata import Metadata
     from tinypose.export.verify import Agreement
     from tinypose.images import Image
+    from tinypose.metadata import Metadata
 
 NUM_PICTURES = 32
 DEFAULT_DATA = f"stick_people:1-{NUM_PICTURES}"
@@ -64,11 +64,11 @@ def export(
     from tinypose.data.sources import load_data
     from tinypose.export.litert import require_tflite_path
 
-    weights = find_weights(run)
     to = require_tflite_path(to)
     given = _given(name, licence, refinement)
-    samples = load_data(data or [DEFAULT_DATA], limit=NUM_PICTURES)
     load_keras()
+    weights = find_weights(run)
+    samples = load_data(data or [DEFAULT_DATA], limit=NUM_PICTURES)
     from tinypose.export.tflite import export_tflite
     from tinypose.export.verify import compare
     from tinypose.export.wrapper import load_net

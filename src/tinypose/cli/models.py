@@ -40,8 +40,8 @@ def model_families() -> list[dict[str, Any]]:
         MissingDependencyError: the training extra is not installed.
     """
     load_keras()
-    from tinypose.export.cost import count_macs, count_parameters
     from tinypose.models import FAMILIES
+    from tinypose.models.cost import count_macs, count_parameters
 
     rows = []
     for name, family in FAMILIES.items():
@@ -59,7 +59,7 @@ def model_families() -> list[dict[str, Any]]:
 
 def shipped_models() -> list[dict[str, Any]]:
     """Return what the metadata of each shipped model say, with its file size."""
-    from tinypose.export.metadata import read_metadata
+    from tinypose.metadata import read_metadata
     from tinypose.weights import shipped
 
     rows = []

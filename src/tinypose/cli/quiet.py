@@ -1,23 +1,21 @@
 """Load TensorFlow without its start-up chatter."""
 
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from tinypose.quiet import quiet_stderr
 
 
 def load_keras() -> None:
-    """Import Keras and its backend, showing only what goes wrong.
+    """Import Keras and its backend in silence.
 
-    TensorFlow's native code writes about missing GPU drivers to standard
-    error, past every logging setting; a user would take it for a failure.
+    TensorFlow's native code writes about missing GPU drivers, and a user would
+    take it for a failure.
 
     Raises:
         MissingDependencyError: the training extra is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with hushed():
+    with quiet_stderr():
         import tinypose.models
 
         if tinypose.models.keras.backend.backend() == "tensorflow":
@@ -25,31 +23,3 @@ def load_keras() -> None:
 
             # The first look for GPUs writes, too.
             tensorflow.config.list_physical_devices("GPU")
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Hold back what native code writes to standard error in the block.
-
-    Nothing is lost: when the block fails, what was written is shown.
-    """
-    try:
-        number = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # replaced, as in tests
-        yield
-        return
-    sys.stderr.flush()
-    saved = os.dup(number)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), number)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, number)
-            os.close(saved)
-            if failed:
-                held.seek(0)
-                os.write(number, held.read())

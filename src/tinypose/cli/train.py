@@ -1,10 +1,13 @@
 """``tinypose train``: a configuration and data in, a run folder out."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tinypose.cli.quiet import load_keras
 from tinypose.errors import TinyposeError, UsageError
 
 
@@ -56,13 +59,34 @@ def train(
         raise UsageError("expected --out RUN, the run folder to make")
     if not data:
         raise UsageError("expected --data NAME=PATH, the training data")
-    run = {
+    record = {
         "data": data,
         "validation": val or [],
         "limit": limit,
         "init": str(init) if init else None,
     }
-    _run(_new(config, out, run, override or []), device, quiet)
+    _run(_new(config, out, record, override or []), device, quiet)
+
+
+@dataclass(kw_only=True)
+class _Request:
+    """A run that is to be started or resumed.
+
+    Args:
+        config: The resolved configuration.
+        run_dir: The run folder.
+        record: What is written of the request into the run folder.
+        training: The training people.
+        validation: The validation people.
+        is_new: Whether the run folder is still to be made.
+    """
+
+    config: Any
+    run_dir: Any
+    record: dict[str, Any]
+    training: list[Any]
+    validation: list[Any]
+    is_new: bool
 
 
 def _refuse(options: dict[str, Any]) -> None:
@@ -73,35 +97,39 @@ def _refuse(options: dict[str, Any]) -> None:
         )
 
 
-def _new(config: Any, out: Path, run: dict[str, Any], override: list[str]) -> Any:
-    from tinypose.config import load_config, save_config
+def _new(
+    config: Any, out: Path, record: dict[str, Any], override: list[str]
+) -> _Request:
+    load_keras()
+    from tinypose.config import load_config
     from tinypose.training.run_dir import RunDir
 
-    resolved = load_config(config, override)
     run_dir = RunDir(out)
-    job = _prepare(resolved, run_dir, run)
-    run_dir.create({**run, "fingerprint": job["fingerprint"]})
-    save_config(run_dir.config, resolved)
-    return job
+    run_dir.require_new()
+    request = _read(load_config(config, override), run_dir, record)
+    request.is_new = True
+    return request
 
 
-def _resumed(path: Path, override: list[str]) -> Any:
+def _resumed(path: Path, override: list[str]) -> _Request:
+    load_keras()
     from tinypose.config import load_config
     from tinypose.training.run_dir import RunDir
 
     run_dir = RunDir(path)
-    run = run_dir.read_run()
-    job = _prepare(load_config(run_dir.config, override), run_dir, run)
-    if run.get("fingerprint") != job["fingerprint"]:
+    record = run_dir.read_run()
+    before = record["fingerprint"]
+    request = _read(load_config(run_dir.config, override), run_dir, record)
+    if request.record["fingerprint"] != before:
         raise TinyposeError(
             f"{path}: expected the data that the run was started with, found other "
             "samples or labels under the same names; start a new run"
         )
-    return job
+    return request
 
 
-def _prepare(config: Any, run_dir: Any, run: dict[str, Any]) -> dict[str, Any]:
-    """Read and check everything that needs no training library yet."""
+def _read(config: Any, run_dir: Any, record: dict[str, Any]) -> _Request:
+    """Read the labels and check that all fits together."""
     from tinypose.data.fingerprint import fingerprint
     from tinypose.data.sources import load_data
     from tinypose.skeletons import load_skeleton
@@ -112,46 +140,52 @@ def _prepare(config: Any, run_dir: Any, run: dict[str, Any]) -> dict[str, Any]:
             f"model.num_keypoints: expected {skeleton.num_keypoints}, as the "
             f"skeleton {skeleton.name!r} has, found {config.model.num_keypoints}"
         )
-    training = load_data(run["data"], skeleton, run["limit"])
-    validation = load_data(run["validation"], skeleton) if run["validation"] else []
-    return {
-        "config": config,
-        "run_dir": run_dir,
-        "run": run,
-        "training": training,
-        "validation": validation,
-        "fingerprint": fingerprint([*training, *validation]),
-    }
+    training = load_data(record["data"], skeleton, record["limit"])
+    names = record["validation"]
+    validation = load_data(names, skeleton) if names else []
+    return _Request(
+        config=config,
+        run_dir=run_dir,
+        record={**record, "fingerprint": fingerprint([*training, *validation])},
+        training=training,
+        validation=validation,
+        is_new=False,
+    )
 
 
-def _run(job: dict[str, Any], device: str, quiet: bool) -> None:
+def _run(request: _Request, device: str, quiet: bool) -> None:
     from tinypose.cli.stopping import stop_requested
+    from tinypose.data.sources import describe_spec
     from tinypose.inference.inputs import find_model
     from tinypose.training.device import choose_device
     from tinypose.training.display import Display
     from tinypose.training.train import TrainingJob, run_training
 
-    config, run_dir, run = job["config"], job["run_dir"], job["run"]
+    config, run_dir, record = request.config, request.run_dir, request.record
+    initial = find_model(record["init"]) if record["init"] else None
     strategy = choose_device(device)
     with Display(quiet=quiet) as display, stop_requested() as should_stop:
-        datasets = [
-            _cache(config, samples, display) if samples else None
-            for samples in (job["training"], job["validation"])
-        ]
-        training_job = TrainingJob(
+        job = TrainingJob(
             config=config,
             run_dir=run_dir,
-            training=datasets[0],
-            validation=datasets[1],
-            training_data=tuple(_public_name(spec) for spec in run["data"]),
-            initial=find_model(run["init"]) if run["init"] else None,
+            training=_cache(config, request.training, display, should_stop),
+            validation=(
+                _cache(config, request.validation, display, should_stop)
+                if request.validation
+                else None
+            ),
+            training_data=tuple(describe_spec(spec) for spec in record["data"]),
+            initial=initial,
             should_stop=should_stop,
         )
+        # Only now that everything has been read is there something to resume.
+        if request.is_new:
+            run_dir.create(record, config)
         try:
-            progress = run_training(training_job, display, strategy)
+            progress = run_training(job, display, strategy)
         except KeyboardInterrupt:
             display.line(
-                f"interrupted, everything is saved; go on with  "
+                "interrupted, everything is saved; go on with  "
                 f"tinypose train --resume {run_dir.path}"
             )
             raise
@@ -161,15 +195,22 @@ def _run(job: dict[str, Any], device: str, quiet: bool) -> None:
         typer.echo(f"model  {run_dir.best}\ncurve  {run_dir.curve}")
 
 
-def _cache(config: Any, samples: list[Any], display: Any) -> Any:
+def _cache(
+    config: Any, samples: list[Any], display: Any, should_stop: Callable[[], bool]
+) -> Any:
     from tinypose.data.pipeline import CropDataset
+
+    def progress(done: int) -> None:
+        display.update(done)
+        if should_stop():
+            raise KeyboardInterrupt
 
     display.start("reading pictures", len(samples))
     dataset = CropDataset(
         samples,
         config.model.input_hw,
         padding=config.padding,
-        progress=display.update,
+        progress=progress,
     )
     text = f"{len(dataset)} people"
     if dataset.num_empty:
@@ -181,12 +222,3 @@ def _cache(config: Any, samples: list[Any], display: Any) -> Any:
         )
     display.line(text)
     return dataset
-
-
-def _public_name(spec: str) -> str:
-    """Return a data set's name and range, without the path."""
-    from tinypose.data.sources import parse_spec
-
-    parsed = parse_spec(spec)
-    ranges = ",".join(f"{low}-{high}" for low, high in parsed.ranges)
-    return f"{parsed.name} {ranges}".strip()

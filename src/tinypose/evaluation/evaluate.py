@@ -37,9 +37,9 @@ from tinypose.evaluation.result import (
     Timing,
     limb_keypoints,
 )
-from tinypose.export.metadata import Metadata
 from tinypose.images import Image
 from tinypose.inference.pose import Pose
+from tinypose.metadata import Metadata
 from tinypose.skeletons import Skeleton
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.5)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from tinypose.drawing.skeletons import TRUTH_STYLE, draw_pose
 from tinypose.errors import MissingDependencyError
 from tinypose.evaluation.markup import Html
 from tinypose.evaluation.pck import FloatArray, mean_known
 from tinypose.evaluation.result import HEADLINE, Evaluation, PersonResult
 from tinypose.geometry import crop_affine, transform_points
 from tinypose.images import Image, warp_image
-from tinypose.inference.draw import TRUTH_STYLE, draw_pose
 from tinypose.skeletons import Skeleton
 
 if TYPE_CHECKING:

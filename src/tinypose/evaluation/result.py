@@ -11,8 +11,8 @@ from tinypose.evaluation.oks import OksSummary
 from tinypose.evaluation.pck import PCK, FloatArray, mean_known
 from tinypose.evaluation.pcp import PCP
 from tinypose.evaluation.references import References
-from tinypose.export.metadata import Metadata
 from tinypose.inference.pose import Pose
+from tinypose.metadata import Metadata
 from tinypose.skeletons import Skeleton
 
 HEADLINE = 0.2

@@ -1,9 +1,5 @@
 """Name and run exported ``.tflite`` files; works without TensorFlow."""
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from tinypose.errors import UsageError
+from tinypose.quiet import quiet_stderr
 
 SUFFIX = ".tflite"
 
@@ -57,22 +54,3 @@ def run_tflite(path: str | Path, images: NDArray[np.uint8]) -> NDArray[np.float3
         interpreter.invoke()
         outputs.append(interpreter.get_tensor(target["index"])[: len(part)])
     return np.concatenate(outputs)
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep the log lines of native libraries off the terminal."""
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, ValueError, AttributeError):
-        # A process without a standard error needs no silence.
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as devnull:
-            os.dup2(devnull.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

@@ -10,9 +10,7 @@ import tensorflow as tf
 
 from tinypose import __version__
 from tinypose.errors import TinyposeError, UsageError
-from tinypose.export.cost import count_macs, count_parameters
-from tinypose.export.litert import quiet_stderr, require_tflite_path, run_tflite
-from tinypose.export.metadata import Metadata, write_metadata
+from tinypose.export.litert import require_tflite_path, run_tflite
 from tinypose.export.wrapper import (
     check_net,
     heatmap_function,
@@ -20,6 +18,9 @@ from tinypose.export.wrapper import (
     metadata_codec,
 )
 from tinypose.files import atomic_path
+from tinypose.metadata import Metadata, write_metadata
+from tinypose.models.cost import count_macs, count_parameters
+from tinypose.quiet import quiet_stderr
 
 MAX_BATCH = 1024
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.export.litert import run_tflite
-from tinypose.export.metadata import read_metadata
 from tinypose.export.wrapper import metadata_codec, prediction
+from tinypose.metadata import read_metadata
 from tinypose.models.layers import normalize_images
 
 MAX_DIFFERENCE = 0.1

@@ -6,7 +6,6 @@ folds every batch norm that directly follows a convolution, and the file runs
 about four times as fast.
 """
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ import tensorflow as tf
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.errors import TinyposeError
 from tinypose.export.decode import decode_heatmaps
-from tinypose.export.metadata import MAX_MODEL_BYTES, Metadata, read_metadata
-from tinypose.files import explain_os_errors
+from tinypose.metadata import Metadata, read_metadata
+from tinypose.models import loading
 from tinypose.models.layers import normalize_images
 
 GraphFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
@@ -117,20 +116,6 @@ def load_net(path: str | Path) -> tuple[keras.Model, Metadata]:
         TinyposeError: no such file, or not a model that tinypose trained.
     """
     metadata = read_metadata(path)
-    with explain_os_errors(path, "read"), zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_MODEL_BYTES:
-        raise TinyposeError(
-            f"{path}: expected a model of at most {MAX_MODEL_BYTES:,} bytes when "
-            f"unpacked, found {size:,}"
-        )
-    try:
-        net = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise TinyposeError(
-            f"{path}: expected a Keras model, found one that does not load "
-            f"({reason}); was it written by another version, or damaged?"
-        ) from error
+    net = loading.load_net(path)
     check_net(net, metadata)
     return net, metadata

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose import __version__
+from tinypose.config import Config, save_config
 from tinypose.errors import TinyposeError, UsageError
-from tinypose.export.metadata import Metadata, write_metadata
 from tinypose.files import (
     atomic_path,
     explain_os_errors,
@@ -26,6 +26,7 @@ from tinypose.files import (
     write_csv,
     write_json,
 )
+from tinypose.metadata import Metadata, write_metadata
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -74,8 +75,8 @@ class RunDir:
         self.best = self.path / "best.keras"
         self.tensorboard = self.path / "tensorboard"
 
-    def create(self, run: dict[str, Any]) -> None:
-        """Make the folder and write what the run was started with.
+    def require_new(self) -> None:
+        """Check that the folder holds no run yet.
 
         Raises:
             UsageError: there is a run in it already.
@@ -85,8 +86,18 @@ class RunDir:
                 f"{self.path}: expected a new folder, found a run; go on with  "
                 f"tinypose train --resume {self.path}  or choose another --out"
             )
-        write_json(self.run, run)
+
+    def create(self, record: dict[str, Any], config: Config) -> None:
+        """Make the folder and write what the run is started with.
+
+        Raises:
+            UsageError: there is a run in it already.
+        """
+        self.require_new()
+        save_config(self.config, config)
         write_json(self.path / "environment.json", environment())
+        # Last: its presence makes the folder a run.
+        write_json(self.run, record)
 
     def read_run(self) -> dict[str, Any]:
         """Return what the run was started with.
@@ -99,8 +110,12 @@ class RunDir:
                 f"{self.path}: expected a run folder, found no such folder"
             )
         value = read_json(self.run, "the record of a training run")
-        if not isinstance(value, dict):
-            raise TinyposeError(f"{self.run}: expected a record, found {value!r}")
+        keys = {"data", "validation", "limit", "init", "fingerprint"}
+        if not isinstance(value, dict) or not keys <= set(value):
+            raise TinyposeError(
+                f"{self.run}: expected a record with {', '.join(sorted(keys))}, "
+                "found something else; start a new run"
+            )
         return value
 
     def save_checkpoint(

@@ -12,9 +12,9 @@ from tinypose.codecs.heatmap import DEFAULT_REFINEMENT
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.errors import TinyposeError
-from tinypose.export.cost import count_macs, count_parameters
-from tinypose.export.metadata import Metadata
+from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
+from tinypose.models.cost import count_macs, count_parameters
 from tinypose.training.board import Board
 from tinypose.training.curve import draw_curve
 from tinypose.training.display import Display

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.data.pipeline import CropDataset
+from tinypose.drawing.heatmaps import overlay_heatmaps
+from tinypose.drawing.sheets import contact_sheet
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors
 from tinypose.evaluation.references import measure_references
 from tinypose.geometry import invert_affine, transform_points
 from tinypose.images import Image
-from tinypose.inference.heatmap_pictures import overlay_heatmaps
-from tinypose.inference.sheets import contact_sheet
 from tinypose.training.losses import LOSSES
 from tinypose.training.task import PoseTask
 

@@ -1,0 +1,103 @@
+"""Measure every shipped model: accuracy on labelled people, cost on this machine.
+
+    python benchmarks/shipped.py --data lsp=LSP:701-1000
+
+Boxes are the true ones. Each model runs as it ships, once plain and once with
+the mirrored picture averaged in (flip test). Writes results/shipped.csv; the
+table in README.md is made of it.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from machine import describe_machine
+from tinypose import __version__
+from tinypose.data.sources import describe_spec, load_data
+from tinypose.evaluation.evaluate import evaluate
+from tinypose.files import write_csv
+from tinypose.inference.backends import open_backend
+from tinypose.inference.predictor import Predictor
+from tinypose.weights import shipped
+
+HEADER = (
+    "model",
+    "flip_test",
+    "data",
+    "people",
+    "pck_0.2",
+    "pck_0.2_low",
+    "pck_0.2_high",
+    "limbs_pck_0.2",
+    "pck_0.1",
+    "pckh_0.5",
+    "pcp",
+    "parameters",
+    "million_macs",
+    "file_bytes",
+    "milliseconds_1_thread",
+    "tinypose",
+    "machine",
+)
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", action="append", required=True)
+    parser.add_argument("--out", type=Path, default=Path("results/shipped.csv"))
+    arguments = parser.parse_args()
+    samples = load_data(arguments.data)
+    data = ", ".join(describe_spec(spec) for spec in arguments.data)
+    rows = []
+    for name, path in shipped().items():
+        milliseconds = latency(path)
+        for flip_test in (False, True):
+            predictor = Predictor(name, num_threads=1, flip_test=flip_test)
+            result = evaluate(predictor, samples, data=data)
+            accuracy = result.accuracy
+            low, high = accuracy.intervals.mean
+            pck = {value.threshold: value.mean for value in accuracy.pck}
+            rows.append(
+                [
+                    name,
+                    "yes" if flip_test else "no",
+                    data,
+                    result.num_people,
+                    f"{pck[0.2]:.1f}",
+                    f"{low:.1f}",
+                    f"{high:.1f}",
+                    f"{result.limbs_mean(accuracy.headline):.1f}",
+                    f"{pck[0.1]:.1f}",
+                    f"{accuracy.pckh.mean:.1f}" if accuracy.pckh else "",
+                    f"{accuracy.pcp.mean:.1f}",
+                    predictor.metadata.num_parameters,
+                    f"{predictor.metadata.macs / 1e6:.1f}",
+                    path.stat().st_size,
+                    f"{milliseconds:.2f}",
+                    __version__,
+                    describe_machine(),
+                ]
+            )
+            print(*rows[-1])
+    write_csv(arguments.out, HEADER, rows)
+
+
+def latency(path: Path, runs: int = 100) -> float:
+    """Return the median milliseconds of one crop through the file, one thread."""
+    backend = open_backend(path, num_threads=1)
+    generator = np.random.default_rng(0)
+    crops = generator.integers(0, 256, (1, *backend.metadata.input_hw, 3), np.uint8)
+    seconds = []
+    for _ in range(20 + runs):
+        begun = time.perf_counter()
+        backend(crops)
+        seconds.append(time.perf_counter() - begun)
+    return 1000 * statistics.median(seconds[20:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""``tinypose predict``: find the keypoints in pictures, videos and webcams."""
+
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinypose.errors import UsageError
+from tinypose.files import explain_os_errors, write_text
+
+if TYPE_CHECKING:
+    from tinypose.inference.sources import Source
+
+STDOUT = "-"
+
+
+def predict(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures, videos, folders, quoted patterns, webcam indices.",
+            metavar="SOURCE...",
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A shipped model's name, a .tflite or .keras file, or a run folder."
+        ),
+    ] = "tiny",
+    box: Annotated[
+        str | None,
+        typer.Option(
+            help="The person's tight box in pixels; in a video, of the first frame. "
+            "Without it the person is searched.",
+            metavar="X,Y,W,H",
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write NAME_pose.jpg or NAME_pose.mp4 into this folder.",
+            metavar="DIR",
+        ),
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(help="Write all poses as JSON; - for stdout.", metavar="FILE"),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            help="Write one line per keypoint as CSV; - for stdout.", metavar="FILE"
+        ),
+    ] = None,
+    heatmaps: Annotated[
+        bool,
+        typer.Option(
+            "--heatmaps",
+            help="With --save: also draw each keypoint's heatmap (pictures only; the "
+            "model must be a run folder or exported with --heads).",
+        ),
+    ] = False,
+    min_score: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Lowest score that is drawn.")
+    ] = 0.2,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of a .tflite model.")
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Also look at the mirrored picture.")
+    ] = False,
+    smooth: Annotated[
+        bool,
+        typer.Option(
+            "--smooth/--no-smooth", help="Steady the keypoints of videos and webcams."
+        ),
+    ] = True,
+    limit_frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop each video or webcam after N frames."),
+    ] = None,
+) -> None:
+    """Find the keypoints of the person in pictures, videos or a webcam.
+
+    Exit code: 0 all done, 1 some source failed, 2 wrong usage, 130 Ctrl-C
+    (what was found until then is kept).
+
+    Example:  tinypose predict photo.jpg --save out
+    """
+    # OpenCV's and FFmpeg's own lines would bury ours.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    box_xywh = None if box is None else _parse_box(box)
+    if heatmaps and save is None:
+        raise UsageError("expected --save DIR with --heatmaps, found none")
+    if json == csv == STDOUT:
+        raise UsageError("expected only one of --json and --csv to be -, found both")
+
+    from tinypose.cli.predict_job import PredictJob
+    from tinypose.inference.outputs import OutputNames, Results
+    from tinypose.inference.predictor import Predictor
+    from tinypose.inference.sources import find_sources
+
+    found = find_sources(sources)
+    _check_outputs(found, save, json, csv)
+    predictor = Predictor(model, num_threads=threads, flip_test=flip)
+    if heatmaps:
+        predictor.require_heatmaps()
+    job = PredictJob(
+        predictor=predictor,
+        results=Results(predictor.metadata),
+        names=OutputNames(save, found) if save else None,
+        box_xywh=box_xywh,
+        heatmaps=heatmaps,
+        min_score=min_score,
+        smooth=smooth,
+        limit_frames=limit_frames,
+        table=len(found) == 1 and not (save or json or csv),
+        to_stderr=STDOUT in (json, csv),
+    )
+    interrupted = job.run(found)
+    for target, text in [(json, job.results.to_json), (csv, job.results.to_csv)]:
+        if target == STDOUT:
+            typer.echo(text(), nl=False)
+        elif target is not None:
+            write_text(target, text())
+            job.say(f"wrote {target}")
+    if interrupted:
+        raise KeyboardInterrupt
+    if job.results.failures:
+        raise typer.Exit(1)
+
+
+def _parse_box(text: str) -> tuple[float, ...]:
+    """Return the four numbers of ``x,y,w,h``."""
+    try:
+        values = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 4 or not all(map(math.isfinite, values)):
+        raise UsageError(
+            f"expected --box as x,y,width,height in pixels, such as 40,20,120,300, "
+            f"found {text!r}"
+        )
+    if values[2] <= 0 or values[3] <= 0:
+        raise UsageError(
+            f"expected --box with a positive width and height, found {text!r}"
+        )
+    return values
+
+
+def _check_outputs(
+    sources: "list[Source]", save: Path | None, json: str | None, csv: str | None
+) -> None:
+    """Raise now, not after all the work, if the results cannot be written."""
+    read = {source.path.resolve() for source in sources if source.path}
+    files = [Path(name) for name in (json, csv) if name not in (None, STDOUT)]
+    for path in files:
+        if path.resolve() in read:
+            raise UsageError(
+                f"expected a new file for the results, found the source {path}; "
+                "choose another name"
+            )
+        if path.is_dir():
+            raise UsageError(f"expected a file for the results, found folder {path}")
+    if save is not None and save.exists() and not save.is_dir():
+        raise UsageError(f"expected --save to be a folder, found the file {save}")
+    for folder in [*({path.parent for path in files}), *([save] if save else [])]:
+        with explain_os_errors(folder, "write into"):
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()

@@ -1,0 +1,1 @@
+"""Drawing: skeletons, heatmaps and contact sheets, as RGB pictures."""

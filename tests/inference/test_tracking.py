@@ -1,0 +1,187 @@
+"""Following a person through a video, and the filter that steadies them."""
+
+import numpy as np
+import pytest
+
+from tinypose.errors import UsageError
+from tinypose.inference import tracking
+from tinypose.inference.pose import Pose
+from tinypose.inference.search import overlap
+from tinypose.inference.tracking import OneEuroFilter, Tracker
+from tinypose.skeletons import Skeleton
+
+SKELETON = Skeleton(name="four", names=("a", "b", "c", "d"))
+SHAPE = np.array([[20.0, 0.0], [0.0, 45.0], [40.0, 55.0], [20.0, 100.0]])
+FRAME = np.zeros((400, 600, 3), np.uint8)
+
+
+def at(x, y):
+    """Return the person, 40 wide and 100 tall, with its top left at (x, y)."""
+    return SHAPE + np.array([x, y])
+
+
+class FakePredictor:
+    """Sees the person in boxes that hold them, or anywhere without a box."""
+
+    def __init__(self):
+        self.person_xy = at(300, 200)
+        self.calls = []
+
+    def __call__(self, image, box_xywh=None):
+        self.calls.append(None if box_xywh is None else np.array(box_xywh))
+        box = self._tight() if box_xywh is None else np.array(box_xywh, float)
+        centre = box[:2] + box[2:] / 2
+        reach = box[2:].max() * 1.25 / 2
+        seen = (
+            self.person_xy is not None
+            and (np.abs(self.person_xy - centre) <= reach).all()
+        )
+        points = self.person_xy if seen else np.zeros((4, 2))
+        return Pose(
+            keypoints_xy=np.float32(points),
+            scores=np.full(4, 0.8 if seen else 0.1, np.float32),
+            skeleton=SKELETON,
+            box_xywh=box,
+        )
+
+    def _tight(self):
+        if self.person_xy is None:
+            return np.array([0.0, 0, 600, 400])
+        return np.array([*self.person_xy.min(axis=0), 40.0, 100.0])
+
+
+@pytest.fixture
+def predictor():
+    return FakePredictor()
+
+
+def test_first_frame_is_searched_and_the_next_follow(predictor):
+    track = Tracker(predictor, smooth=False)
+    for index in range(20):
+        predictor.person_xy = at(300 + 8 * index, 200 - 3 * index)
+        pose = track(FRAME, index / 25)
+        assert np.abs(pose.keypoints_xy - predictor.person_xy).max() < 1e-3
+    searches = [call is None for call in predictor.calls]
+    assert searches == [True] + [False] * 19
+    # The box goes with the person: it still holds them at the end.
+    assert overlap(predictor.calls[-1], predictor._tight()) > 0.5
+
+
+def test_given_box_is_followed_without_a_search(predictor):
+    track = Tracker(predictor, smooth=False, box_xywh=[300, 200, 40, 100])
+    track(FRAME, 0.0)
+    track(FRAME, 0.1)
+    assert predictor.calls[0].tolist() == [300, 200, 40, 100]
+    assert all(call is not None for call in predictor.calls)
+
+
+def test_lost_person_is_searched_at_once_and_found_again(predictor):
+    track = Tracker(predictor, smooth=False)
+    track(FRAME, 0.0)
+    predictor.person_xy = at(20, 30)  # a jump out of the box
+    pose = track(FRAME, 0.1)
+    assert np.abs(pose.keypoints_xy - predictor.person_xy).max() < 1e-3
+    assert [call is None for call in predictor.calls] == [True, False, True]
+
+
+def test_empty_scene_is_searched_on_some_frames_only(predictor):
+    predictor.person_xy = None
+    track = Tracker(predictor, smooth=False)
+    poses = [track(FRAME, index / 25) for index in range(11)]
+    assert all(pose.score < tracking.LOST_SCORE for pose in poses)
+    searched = [index for index, call in enumerate(predictor.calls) if call is None]
+    assert searched == [0, tracking.SEARCH_EVERY, 2 * tracking.SEARCH_EVERY]
+    # On the other frames the whole picture is looked at, once.
+    assert len(predictor.calls) == 11
+    assert predictor.calls[1].tolist() == [-0.5, -0.5, 600, 400]
+
+
+def test_person_who_comes_back_is_followed_again(predictor):
+    track = Tracker(predictor)
+    track(FRAME, 0.0)
+    predictor.person_xy = None
+    for index in range(1, 8):
+        track(FRAME, index / 25)
+    predictor.person_xy = at(100, 60)
+    pose = track(FRAME, 8 / 25)
+    # The filter has forgotten the place before.
+    assert np.abs(pose.keypoints_xy - predictor.person_xy).max() < 1e-3
+    before = len(predictor.calls)
+    track(FRAME, 9 / 25)
+    assert len(predictor.calls) == before + 1 and predictor.calls[-1] is not None
+
+
+def test_tracker_refuses_a_senseless_box(predictor):
+    with pytest.raises(UsageError, match="four finite numbers"):
+        Tracker(predictor, box_xywh=[1, 2, np.nan, 4])
+
+
+def test_smoothing_steadies_a_person_at_rest(predictor):
+    rng = np.random.default_rng(0)
+    still = at(300, 200)
+    raw, smooth = [], []
+    for steady, found in ((False, raw), (True, smooth)):
+        track = Tracker(predictor, smooth=steady)
+        for index in range(60):
+            predictor.person_xy = still + rng.normal(0, 1, (4, 2))
+            found.append(track(FRAME, index / 25).keypoints_xy)
+    assert np.std(smooth[20:], axis=0).mean() < 0.6 * np.std(raw[20:], axis=0).mean()
+    assert np.mean(smooth[20:], axis=0) == pytest.approx(still, abs=1.0)
+
+
+def test_filter_passes_the_first_points_and_rest_unchanged():
+    smooth = OneEuroFilter()
+    for index in range(5):
+        assert smooth(SHAPE, index / 25, 100.0) == pytest.approx(SHAPE)
+
+
+def test_filter_at_constant_cutoff_is_the_textbook_low_pass():
+    # beta 0 leaves the cutoff at 1 Hz. With dt = 0.1 s and the time constant
+    # 1 / (2 pi) s, each step takes 1 / (1 + 1 / (2 pi 0.1)) = 0.385870 of the
+    # way: 0.385870 after one, 1 - (1 - 0.385870)^2 = 0.622844 after two.
+    smooth = OneEuroFilter(min_cutoff=1.0, beta=0.0)
+    smooth(np.zeros((1, 2)), 0.0, 10.0)
+    step = np.ones((1, 2))
+    assert smooth(step, 0.1, 10.0) == pytest.approx(np.full((1, 2), 0.385870), abs=1e-6)
+    assert smooth(step, 0.2, 10.0) == pytest.approx(np.full((1, 2), 0.622844), abs=1e-6)
+
+
+def test_filter_follows_fast_points_closely():
+    slow, quick = OneEuroFilter(beta=0.0), OneEuroFilter()
+    lag = {}
+    for name, smooth in (("slow", slow), ("quick", quick)):
+        for index in range(30):
+            points = np.array([[20.0 * index, 0.0]])
+            lag[name] = points[0, 0] - smooth(points, index / 25, 100.0)[0, 0]
+    assert 0 < lag["quick"] < 0.3 * lag["slow"]
+
+
+def test_points_do_not_influence_each_other():
+    alone, together = OneEuroFilter(), OneEuroFilter()
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        points = rng.normal(0, 30, (3, 2))
+        one = alone(points[:1], index / 25, 50.0)
+        assert together(points, index / 25, 50.0)[:1] == pytest.approx(one)
+
+
+def test_size_sets_the_scale():
+    near, far = OneEuroFilter(), OneEuroFilter()
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        points = rng.normal(0, 3, (3, 2))
+        large = near(points * 10, index / 25, 400.0)
+        assert far(points, index / 25, 40.0) * 10 == pytest.approx(large)
+
+
+def test_standing_time_does_not_divide_by_zero():
+    smooth = OneEuroFilter()
+    smooth(SHAPE, 1.0, 100.0)
+    assert np.isfinite(smooth(SHAPE + 5, 1.0, 100.0)).all()
+
+
+def test_reset_forgets():
+    smooth = OneEuroFilter()
+    smooth(SHAPE, 0.0, 100.0)
+    smooth.reset()
+    assert smooth(SHAPE + 50, 0.04, 100.0) == pytest.approx(SHAPE + 50)

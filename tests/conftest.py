@@ -58,15 +58,15 @@ def dot_keypoints(images, shift_cells=0):
     """Return keypoints (1, 3, 3): the centre of mass of each heatmap."""
     import tensorflow as tf
 
-    maps = dot_heatmaps(images, shift_cells)
+    maps = dot_heatmaps(images)
     share = maps / tf.reduce_sum(maps + 1e-9, axis=(1, 2), keepdims=True)
     rows, columns = np.mgrid[: maps.shape[1], : maps.shape[2]].astype(np.float32)
-    cells = [
-        tf.reduce_sum(share * grid[None, ..., None], axis=(1, 2))
+    x, y = (
+        (tf.reduce_sum(share * grid[None, ..., None], axis=(1, 2)) + 0.5) * DOT_STRIDE
         for grid in (columns, rows)
-    ]
-    pixels = [(cell + 0.5) * DOT_STRIDE - 0.5 for cell in cells]
-    return tf.stack([*pixels, tf.reduce_max(maps, axis=(1, 2))], axis=-1)
+    )
+    score = tf.reduce_max(maps, axis=(1, 2))
+    return tf.stack([x - 0.5 + shift_cells * DOT_STRIDE, y - 0.5, score], axis=-1)
 
 
 def convert_dots(function, dtype):
@@ -120,11 +120,17 @@ def keras_dots():
 
 
 @pytest.fixture(scope="session")
+def dot_metadata():
+    """Return what the model files here say about themselves."""
+    return DOT_METADATA
+
+
+@pytest.fixture(scope="session")
 def dot_models(tmp_path_factory):
     """Return a function that gives the file of a model that finds dots.
 
     Kinds: ``heads``, ``complete``, ``biased_heads``, ``biased_complete`` (one
-    cell too far right), ``int8``, ``uint8`` (quantised heads), ``keras``.
+    or half a cell too far right), ``int8``, ``uint8`` (quantised heads), ``keras``.
     """
     folder = tmp_path_factory.mktemp("dot_models")
     made = {}
@@ -132,8 +138,9 @@ def dot_models(tmp_path_factory):
     def build(kind):
         import tensorflow as tf
 
-        shift = 1 if kind.startswith("biased") else 0
-        decode = dot_keypoints if kind.endswith("complete") else dot_heatmaps
+        complete = kind.endswith("complete")
+        decode = dot_keypoints if complete else dot_heatmaps
+        shift = (0.5 if complete else 1) if kind.startswith("biased") else 0
         if kind in ("int8", "uint8"):
             return quantised_dots(normalised=kind == "int8")
         return convert_dots(

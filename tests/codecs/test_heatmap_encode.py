@@ -38,9 +38,8 @@ def test_a_keypoint_far_outside_has_an_empty_map() -> None:
 
 @pytest.mark.parametrize(
     ("refinement", "limit"),
-    # Without refinement half a cell, 2 px, per axis. The Gaussian fit is off by
-    # 0.17 px where the blur meets the map's edge and by 0.001 px inside.
-    [("none", 2.0), ("quarter", 1.0), ("dark", 0.25)],
+    # Without refinement half a cell, 2 px, per axis; the Gaussian fit is exact.
+    [("none", 2.0), ("quarter", 1.0), ("dark", 0.01)],
 )
 def test_decode_is_the_inverse_of_encode(refinement: str, limit: float) -> None:
     generator = np.random.default_rng(0)
@@ -56,7 +55,7 @@ def test_each_keypoint_has_its_own_map() -> None:
     points = np.array([[[10.0, 20.0], [50.0, 70.0], [30.0, 12.0]]])
     maps, _ = encode(CODEC, points, np.ones((1, 3)))
     found, _ = CODEC.decode(maps[..., ::-1])
-    np.testing.assert_allclose(found, points[:, ::-1], atol=0.25)
+    np.testing.assert_allclose(found, points[:, ::-1], atol=0.01)
 
 
 def test_encode_in_a_traced_function_equals_eager() -> None:

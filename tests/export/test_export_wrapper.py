@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from tinypose.errors import TinyposeError
-from tinypose.export import wrapper
 from tinypose.export.wrapper import (
     check_net,
     heatmap_function,
@@ -16,6 +15,7 @@ from tinypose.export.wrapper import (
     metadata_codec,
 )
 from tinypose.metadata import write_metadata
+from tinypose.models import loading
 
 
 def test_heatmaps_are_the_nets_on_normalised_pictures(hourglass):
@@ -100,6 +100,6 @@ def test_a_net_that_unpacks_to_too_much_is_refused(
     path = tmp_path / "huge.keras"
     dot_net.save(path)
     write_metadata(path, metadata)
-    monkeypatch.setattr(wrapper, "MAX_MODEL_BYTES", 100)
+    monkeypatch.setattr(loading, "MAX_UNPACKED_BYTES", 100)
     with pytest.raises(TinyposeError, match="at most 100 bytes when unpacked"):
         load_net(path)

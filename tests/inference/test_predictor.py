@@ -70,13 +70,40 @@ def test_flip_test_swaps_left_and_right_back(dot_models, picture, kind):
     assert np.abs(flipped.keypoints_xy - TRUTH).max() < HALF_PIXEL
 
 
-@pytest.mark.parametrize("kind", ["biased_heads", "biased_complete"])
-def test_flip_test_cancels_a_bias_to_one_side(dot_models, picture, kind):
+@pytest.mark.parametrize("kind, cells", [("biased_heads", 1), ("biased_complete", 0.5)])
+def test_flip_test_cancels_a_bias_to_one_side(dot_models, picture, kind, cells):
     plain = Predictor(dot_models(kind))(picture, BOX)
     flipped = Predictor(dot_models(kind), flip_test=True)(picture, BOX)
     # One cell is 4 crop pixels of 70 * 1.25 / 48 picture pixels: 7.29.
-    assert (plain.keypoints_xy - TRUTH)[:, 0] == pytest.approx([7.29] * 3, abs=0.5)
+    bias = (plain.keypoints_xy - TRUTH)[:, 0]
+    assert bias == pytest.approx([7.29 * cells] * 3, abs=0.5)
     assert np.abs(flipped.keypoints_xy - TRUTH).max() < HALF_PIXEL
+
+
+def test_flip_test_believes_the_surer_where_they_disagree(dot_metadata, monkeypatch):
+    class Doubtful:
+        metadata = replace(dot_metadata, output="keypoints", padding=1.0)
+
+        def __init__(self):
+            # Crop, then mirror image: there x is counted from the right, and
+            # left and right hands are swapped.
+            self.answers = [
+                [[10, 30, 0.9], [40, 30, 0.2], [20, 50, 0.6]],
+                [[47 - 20, 30, 0.8], [47 - 30, 30, 0.3], [47 - 24, 50, 0.2]],
+            ]
+
+        def __call__(self, crops):
+            return np.array([self.answers.pop(0)], np.float32)
+
+    module = "tinypose.inference.predictor"
+    monkeypatch.setattr(f"{module}.open_backend", lambda path, **_: Doubtful())
+    monkeypatch.setattr(f"{module}.find_model", lambda model: model)
+    image = np.zeros((64, 48, 3), np.uint8)
+    pose = Predictor("any", flip_test=True)(image, (-0.5, -0.5, 48, 64))
+    # Left hand: 10 (0.9) or 30 (0.3): the surer. Right hand: 40 (0.2) or 20
+    # (0.8): the surer. Head: 20 (0.6) and 24 (0.2) agree: 21.
+    assert pose.keypoints_xy[:, 0] == pytest.approx([10, 20, 21], abs=1e-4)
+    assert pose.scores == pytest.approx([0.6, 0.5, 0.4])
 
 
 def test_keras_file_and_run_folder_predict(dot_models, paint_dots, tmp_path):
@@ -252,3 +279,17 @@ def test_prediction_loads_no_tensorflow(dot_models, tmp_path, picture):
     )
     assert done.stdout.strip() == "1"
     assert done.stderr == ""
+
+
+def test_model_that_gives_no_numbers_is_explained(dot_metadata, monkeypatch):
+    class Diverged:
+        metadata = dot_metadata
+
+        def __call__(self, crops):
+            return np.full((len(crops), 16, 12, 3), np.nan, np.float32)
+
+    module = "tinypose.inference.predictor"
+    monkeypatch.setattr(f"{module}.open_backend", lambda path, **_: Diverged())
+    monkeypatch.setattr(f"{module}.find_model", lambda model: model)
+    with pytest.raises(TinyposeError, match="did its training diverge"):
+        Predictor("any")(np.zeros((64, 48, 3), np.uint8))

@@ -116,7 +116,7 @@ def _say_what_to_do_next(out: Path) -> None:
         ("report/report.html", "how accurate the exported file is"),
         ("shipped", "the shipped model on a picture"),
     ]:
-        typer.echo(f"  {out / name!s:<28} {what}")
+        typer.echo(f"  {out / name!s:<28}  {what}")
     typer.secho("\nNext", bold=True)
     for command in [
         "tinypose predict YOUR_PHOTO.jpg --save predictions",

@@ -139,11 +139,27 @@ class HeatmapCodec:
         return np.asarray(steps, np.float32)
 
 
+BLUR_FRACTION = 1 / 3
+"""Width of the smoothing before a peak is fitted, relative to the target's.
+
+The paper smooths with the target's own Gaussian. On the small maps of a small
+network that moves peaks together and pulls them in from the border:
+results/decoding.csv.
+"""
+
+
 def gaussian_kernel(sigma_cells: float) -> NDArray[np.float32]:
-    """Return the normalised 1D Gaussian (2 * ceil(2 sigma) + 1,) that smooths maps."""
-    radius = int(np.ceil(2 * sigma_cells))
-    offsets = np.arange(-radius, radius + 1)
-    kernel = np.exp(-0.5 * (offsets / sigma_cells) ** 2)
+    """Return the normalised 1D kernel that smooths maps before a peak is fitted.
+
+    Args:
+        sigma_cells: Standard deviation of the target Gaussians, in cells.
+
+    Returns:
+        (2 * radius + 1,) float32; the radius is two standard deviations.
+    """
+    blur = sigma_cells * BLUR_FRACTION
+    radius = int(np.ceil(2 * blur))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / blur) ** 2)
     return (kernel / kernel.sum()).astype(np.float32)
 
 
@@ -162,7 +178,7 @@ LOG_FLOOR = 1e-10
 """Heatmap values are raised to this before the logarithm."""
 
 MAX_STEP_CELLS = 1.0
-"""A refinement that goes further than this from the peak is not believed."""
+"""A refinement moves at most this far from the highest cell, along each axis."""
 
 MIN_DETERMINANT = 1e-6
 """Least curvature of a peak, 1 / width**4 in cells: below it (a ridge, a plain)

@@ -36,7 +36,7 @@ __all__ = [
 FRACTION_BITS = 4
 """OpenCV takes coordinates as integers; these bits are their fraction."""
 
-FAINT = ((0.15, 0.35), (0.35, 0.65))
+FAINT = ((0.1, 0.4), (0.25, 0.7))
 """(score above min_score up to which, opacity); solid from there on."""
 
 FAR = 4.0

@@ -10,6 +10,8 @@ from tinypose.files import explain_os_errors, require_file
 from tinypose.metadata import MAX_MODEL_BYTES
 from tinypose.models import layers  # noqa: F401  (registers them for loading)
 
+MAX_UNPACKED_BYTES = MAX_MODEL_BYTES
+
 
 def load_net(path: str | Path) -> keras.Model:
     """Return the network of a ``.keras`` file.
@@ -36,8 +38,8 @@ def load_net(path: str | Path) -> keras.Model:
 def _check_unpacked_size(file: Path) -> None:
     with explain_os_errors(file, "read"), zipfile.ZipFile(file) as archive:
         size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_MODEL_BYTES:
+    if size > MAX_UNPACKED_BYTES:
         raise TinyposeError(
-            f"{file}: expected a model of at most {MAX_MODEL_BYTES:,} bytes when "
+            f"{file}: expected a model of at most {MAX_UNPACKED_BYTES:,} bytes when "
             f"unpacked, found {size:,}"
         )

@@ -52,9 +52,9 @@ def test_numbers_without_a_dot_are_numbers() -> None:
     [
         (
             "training.epoch=3",
-            "unknown key training.epoch; did you mean training.epochs",
+            "unknown key training.epoch; did you mean 'training.epochs'",
         ),
-        ("trainin.epochs=3", "unknown key trainin; did you mean training"),
+        ("trainin.epochs=3", "unknown key trainin; did you mean 'training'"),
         ("training.epochs=many", "training.epochs: expected int, found 'many'"),
         ("training.epochs=1.5", "training.epochs: expected int, found 1.5"),
         ("training.epochs=true", "expected int, found True"),

@@ -9,12 +9,11 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from tinypose.data.augment import AugmentConfig
-from tinypose.errors import UsageError
+from tinypose.errors import UsageError, did_you_mean
 from tinypose.files import read_yaml
 from tinypose.geometry import BOX_PADDING
 from tinypose.models import FAMILIES
@@ -194,8 +193,7 @@ def _build(
     arguments = {}
     for key, item in value.items():
         if key not in hints:
-            near = get_close_matches(str(key), hints, n=1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+            hint = did_you_mean(f"{prefix}{key}", [f"{prefix}{name}" for name in hints])
             raise UsageError(
                 f"{source}: unknown key {prefix}{key}{hint} "
                 f"(known here: {', '.join(hints)})"
@@ -252,8 +250,7 @@ def _plain(value: Any) -> Any:
 def _check_choice(where: str, value: Any, choices: tuple[str, ...]) -> None:
     if value in choices:
         return
-    near = get_close_matches(str(value), choices, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(value), choices)
     raise UsageError(
         f"{where}: expected one of {', '.join(choices)}, found {value!r}{hint}"
     )

@@ -8,7 +8,6 @@ nothing and there is no sentinel value.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinypose.errors import TinyposeError
+from tinypose.errors import TinyposeError, did_you_mean
 from tinypose.files import read_yaml
 
 DEFAULT_SIGMA = 0.05
@@ -98,8 +97,7 @@ class Skeleton:
         """
         if name in self.names:
             return self.names.index(name)
-        near = get_close_matches(name, self.names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, self.names)
         raise ValueError(
             f"expected a keypoint of skeleton {self.name!r} "
             f"({', '.join(self.names)}), received {name!r}{hint}"
@@ -174,8 +172,7 @@ class Skeleton:
             )
         for key in value:
             if key not in _FIELDS:
-                near = get_close_matches(str(key), _FIELDS, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(str(key), _FIELDS)
                 raise TinyposeError(
                     f"{source}: expected the keys {', '.join(_FIELDS)}, "
                     f"found {key!r}{hint}"
@@ -205,8 +202,7 @@ def load_skeleton(name_or_path: str | Path) -> Skeleton:
     if text in SKELETONS:
         return SKELETONS[text]
     if not text.endswith((".yaml", ".yml")):
-        near = get_close_matches(text, SKELETONS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(text, SKELETONS)
         raise TinyposeError(
             f"expected a skeleton ({', '.join(SKELETONS)}) or a YAML file that "
             f"describes one, found {text!r}{hint}"

@@ -139,7 +139,7 @@ def test_resuming_with_other_labels(config, tmp_path, capsys) -> None:
     [
         ("model.num_keypoints=5", "expected 14, as the skeleton 'ai_challenger' has"),
         ("skeleton=none.yaml", "found no such file"),
-        ("training.epochz=3", "did you mean training.epochs"),
+        ("training.epochz=3", "did you mean 'training.epochs'"),
     ],
 )
 def test_a_config_that_does_not_fit(

@@ -1,12 +1,12 @@
 """``tinypose data``: check labelled data, and look at it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinypose.cli.console import progress_bar
 from tinypose.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def check(
     from tinypose.data.sources import load_data
 
     samples = load_data(chosen, limit=limit)
-    with _progress_bar("checking", len(samples)) as progress:
+    with progress_bar("checking", len(samples)) as progress:
         report = check_samples(samples, skipped=_skipped(chosen), progress=progress)
     _print_report(report)
     if out is not None:
@@ -156,29 +156,6 @@ def _skipped(specs: Sequence[str]) -> dict[str, int]:
         for reason, number in counts.items():
             total[reason] = total.get(reason, 0) + number
     return total
-
-
-@contextmanager
-def _progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show people done and the time left on stderr."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def _print_report(report: "CheckReport") -> None:

@@ -2,13 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinypose.cli.console import progress_bar
 from tinypose.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +70,7 @@ def evaluate(
     from tinypose.evaluation import figures, oks
     from tinypose.evaluation.evaluate import evaluate as measure
     from tinypose.evaluation.report import write_report
+    from tinypose.evaluation.tables import percentage
     from tinypose.inference.predictor import Predictor
     from tinypose.quiet import quiet_stderr
 
@@ -80,7 +80,11 @@ def evaluate(
     with quiet_stderr():  # opening a .keras file starts TensorFlow
         predictor = Predictor(model, num_threads=threads, flip_test=flip)
     samples = load_data(data, limit=limit)
-    with _progress_bar() as progress:
+    with progress_bar("evaluating", len(samples)) as show:
+
+        def progress(done: int, total: int, pck: float) -> None:
+            show(done, f"PCK@0.2 {percentage(pck)}")
+
         evaluation = measure(
             predictor,
             samples,
@@ -128,36 +132,6 @@ def _check_folder(folder: Path) -> None:
             f"expected --out to be a folder that you may write, found {folder} "
             "without permission; choose another one"
         )
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int, float], None]]:
-    """Show people done, the time left and the running PCK on stderr."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    from tinypose.evaluation.tables import percentage
-
-    with Progress(
-        TextColumn("evaluating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("PCK@0.2 {task.fields[pck]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task("", total=None, pck="–")
-
-        def update(done: int, total: int, pck: float) -> None:
-            bar.update(task, completed=done, total=total, pck=percentage(pck))
-
-        yield update
 
 
 def _print_result(evaluation: "Evaluation", report: Path) -> None:

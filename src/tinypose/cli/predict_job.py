@@ -19,7 +19,7 @@ from tinypose.inference.outputs import OutputNames, Results, video_writer
 from tinypose.inference.pose import Pose
 from tinypose.inference.predictor import Predictor
 from tinypose.inference.sources import Frame, Source, open_source
-from tinypose.inference.tracking import LOST_SCORE, Tracker
+from tinypose.inference.tracking import Tracker
 
 READABLE_SIDE = 320
 """Pictures smaller than this are enlarged before they are drawn on."""
@@ -117,7 +117,7 @@ class PredictJob:
         """Follow one person through a video; keep what was found if it breaks."""
         path = self.names(source, "_pose.mp4") if self.names else None
         tracker = Tracker(self.predictor, smooth=self.smooth, box_xywh=self.box_xywh)
-        poses: list[Pose] = []
+        count = seen = 0
         failure: TinyposeError | None = None
         with ExitStack() as stack:
             frames = stack.enter_context(open_source(source))
@@ -129,18 +129,20 @@ class PredictJob:
                 for frame in islice(frames, self.limit_frames):
                     pose = tracker(frame.image, frame.time_s)
                     self.results.add(source, frame, pose)
-                    poses.append(pose)
-                    if write:
+                    count += 1
+                    seen += tracker.found
+                    if write and tracker.found:
                         write(self._draw(frame.image, pose), frame.time_s)
+                    elif write:
+                        write(frame.image, frame.time_s)
                     bar.step()
                     if stopped():
                         break
             except TinyposeError as error:
-                if not poses:
+                if count == 0:
                     raise
                 failure = error
-        seen = sum(pose.score >= LOST_SCORE for pose in poses)
-        self.say(f"{source.name}: {len(poses)} frames, a person in {seen} of them")
+        self.say(f"{source.name}: {count} frames, a person in {seen} of them")
         if path:
             self.say(f"  wrote {path}")
         if failure:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from tinypose.data.lsp import read_lsp, read_lspet
 from tinypose.data.mpii import read_mpii
 from tinypose.data.sample import Sample
 from tinypose.data.stick_people import stick_people
-from tinypose.errors import TinyposeError, UsageError
+from tinypose.errors import TinyposeError, UsageError, did_you_mean
 from tinypose.skeletons import Skeleton
 
 Reader = Callable[[Path, Path | None], list[Sample]]
@@ -101,8 +100,7 @@ def parse_spec(spec: str) -> DataSpec:
         raise UsageError(f"expected a data set as {_FORM}, found {spec!r}")
     name, path = match["name"], match["path"]
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         raise UsageError(
             f"expected a data set of the kind {', '.join(known)}, found {name!r} "
             f"in {spec!r}{hint}"

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
-from tinypose.errors import MissingDependencyError, UsageError
+from tinypose.errors import MissingDependencyError, UsageError, did_you_mean
 
 try:
     import keras
@@ -52,8 +51,7 @@ def build_model(family: str = "tiny_hourglass", **config: Any) -> keras.Model:
         ValueError: a value does not fit.
     """
     if family not in FAMILIES:
-        near = get_close_matches(family, FAMILIES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(family, FAMILIES)
         raise UsageError(
             f"expected a model family ({', '.join(FAMILIES)}), found {family!r}{hint}"
         )

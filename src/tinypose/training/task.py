@@ -154,13 +154,13 @@ def copy_averages(task: PoseTask, target: keras.Model) -> None:
     """Write the averaged weights into ``target``, a copy of the network.
 
     Statistics of batch norm are moving averages already and are copied as they
-    are; without averaging, the weights are.
+    are; without averaging, the weights are. At least one step must be done.
     """
     _synchronise(task)
     # The order of trainable_variables is that in which averages were created.
     optimizer = task.optimizer
     averages: dict[int, Any] = {}
-    if optimizer.use_ema and int(optimizer.iterations) > 0:
+    if optimizer.use_ema:
         for variable, average in zip(
             task.trainable_variables,
             optimizer._model_variables_moving_average,

@@ -1,0 +1,5 @@
+"""Run the command line with ``python -m tinypose``."""
+
+from tinypose.cli.main import main
+
+main()

@@ -18,11 +18,12 @@ from machine import describe_machine
 from tinypose import __version__
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.evaluate import evaluate
-from tinypose.files import write_csv
+from tinypose.files import write_csv, write_text
 from tinypose.inference.backends import open_backend
 from tinypose.inference.predictor import Predictor
 from tinypose.weights import shipped
 
+MARKS = ("<!-- table -->", "<!-- /table -->")
 HEADER = (
     "model",
     "flip_test",
@@ -84,6 +85,37 @@ def main() -> None:
             )
             print(*rows[-1])
     write_csv(arguments.out, HEADER, rows)
+    update_readme(Path("README.md"), rows)
+
+
+def update_readme(path: Path, rows: list[list[object]]) -> None:
+    """Write the table between the marks in README.md."""
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    whole = f"{before}{MARKS[0]}\n{table(rows)}{MARKS[1]}{after}"
+    write_text(path, whole)
+
+
+def table(rows: list[list[object]]) -> str:
+    """Return the rows as a Markdown table, one line per model."""
+    lines = [
+        "| model | PCK@0.2 | with flip test | limbs | PCK@0.1 | parameters | MMACs "
+        "| file | 1 thread |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for plain, flipped in zip(rows[::2], rows[1::2], strict=True):
+        cells = dict(zip(HEADER, plain, strict=True))
+        flip = dict(zip(HEADER, flipped, strict=True))
+        interval = f"{cells['pck_0.2_low']} – {cells['pck_0.2_high']}"
+        lines.append(
+            f"| `{cells['model']}` | {cells['pck_0.2']} % ({interval}) "
+            f"| {flip['pck_0.2']} % | {cells['limbs_pck_0.2']} % "
+            f"| {cells['pck_0.1']} % | {int(cells['parameters']):,} "
+            f"| {cells['million_macs']} | {int(cells['file_bytes']) // 1000} KB "
+            f"| {cells['milliseconds_1_thread']} ms |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def latency(path: Path, runs: int = 100) -> float:

@@ -86,7 +86,7 @@ def test_prints_the_table_and_writes_the_report(fake, capsys):
     assert rows["limbs"][2:6] == ["91.7"] * 4
     assert rows["mean"][-1] == "6"
     assert "report: evaluation-first/report.html" in printed.out
-    assert "PCK@0.2 92.9" in printed.err
+    assert printed.err == ""  # no bar where there is no terminal
     value = json.loads(Path("evaluation-first/evaluation.json").read_text())
     assert value["data"] == {
         "description": "stick_people:1-6",
@@ -180,4 +180,4 @@ def test_keras_file_and_run_folder_give_the_same(tmp_path, monkeypatch, capsys):
     )
     assert first["pck"] == second["pck"]
     assert first["oks"]["mean"] == pytest.approx(second["oks"]["mean"], abs=1e-3)
-    assert capsys.readouterr().err.count("6/6") >= 2
+    assert capsys.readouterr().err == ""

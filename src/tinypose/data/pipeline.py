@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,6 +95,8 @@ class CropDataset:
                 f"expected people with labelled keypoints, found none in "
                 f"{len(samples)} samples; run  tinypose data check  on the data"
             )
+        # Threads of OpenCV's own only get in the way of those of training.
+        cv2.setNumThreads(1)
         self.input_hw = input_hw
         self.padding = padding
         self.unreadable: list[str] = []

@@ -1,0 +1,1 @@
+"""Inference: from pictures to poses, with no training library."""

@@ -1,0 +1,210 @@
+"""What a prediction leaves behind: names, annotated videos, JSON, CSV."""
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tinypose.drawing.sheets import letterbox
+from tinypose.errors import TinyposeError
+from tinypose.files import atomic_path
+from tinypose.images import Image
+from tinypose.inference.pose import Pose
+from tinypose.inference.sources import Frame, Source
+from tinypose.metadata import Metadata
+
+CSV_HEADER = ("source", "frame", "time_s", "keypoint", "x", "y", "score")
+
+
+class OutputNames:
+    """Hand out distinct file names that overwrite no source.
+
+    Args:
+        folder: Where the files go.
+        sources: What is read; none of these files is ever named.
+    """
+
+    def __init__(self, folder: Path, sources: Sequence[Source]) -> None:
+        self._folder = folder
+        self._taken = {_key(source.path) for source in sources if source.path}
+
+    def __call__(self, source: Source, ending: str) -> Path:
+        """Return ``folder/STEM<ending>``; a number is added if that is taken."""
+        start, suffix = ending.rsplit(".", 1)
+        for number in itertools.count(1):
+            extra = "" if number == 1 else f"_{number}"
+            path = self._folder / f"{source.stem}{start}{extra}.{suffix}"
+            if _key(path) not in self._taken:
+                break
+        self._taken.add(_key(path))
+        return path
+
+
+class Results:
+    """Collect poses and failures, for JSON and CSV.
+
+    Args:
+        metadata: Of the model that predicts.
+    """
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+        self._found: list[tuple[str, Frame, Pose]] = []
+        self.failures: list[dict[str, str]] = []
+
+    def add(self, source: Source, frame: Frame, pose: Pose) -> None:
+        """Note the pose found in a frame."""
+        # The picture is not needed, only where it stands and its size.
+        blank = np.broadcast_to(np.uint8(0), frame.image.shape)
+        self._found.append((source.name, Frame(blank, frame.index, frame.time_s), pose))
+
+    def fail(self, source: Source, error: Exception) -> None:
+        """Note that a source could not be predicted, or not to its end."""
+        self.failures.append({"source": source.name, "error": str(error)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that was found as plain values, as ``--json`` writes it."""
+        return {
+            "model": self._metadata.name,
+            "skeleton": self._metadata.skeleton.to_dict(),
+            "results": [
+                {
+                    "source": name,
+                    "frame": frame.index,
+                    "time_s": round(frame.time_s, 4),
+                    "image_hw": list(frame.image.shape[:2]),
+                    **pose.to_dict(),
+                }
+                for name, frame, pose in self._found
+            ],
+            "failures": self.failures,
+        }
+
+    def to_json(self) -> str:
+        """Return ``to_dict`` as JSON, one line per result."""
+        parts = [
+            f" {_json(key)}: {_rows(item)}" for key, item in self.to_dict().items()
+        ]
+        return "{\n" + ",\n".join(parts) + "\n}\n"
+
+    def to_csv(self) -> str:
+        """Return one line per keypoint, under ``CSV_HEADER``."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(CSV_HEADER)
+        writer.writerows(self._rows())
+        return buffer.getvalue()
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        for name, frame, pose in self._found:
+            for keypoint in pose.to_dict()["keypoints"]:
+                yield (
+                    name,
+                    frame.index,
+                    round(frame.time_s, 4),
+                    keypoint["name"],
+                    keypoint["x"],
+                    keypoint["y"],
+                    keypoint["score"],
+                )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _rows(value: Any) -> str:
+    """Return JSON with one line per element of a list."""
+    if not isinstance(value, list) or not value:
+        return _json(value)
+    return "[\n  " + ",\n  ".join(map(_json, value)) + "\n ]"
+
+
+@contextmanager
+def video_writer(path: Path, fps: float) -> Iterator[Callable[[Image, float], None]]:
+    """Yield a function that adds a picture at a time to an MPEG-4 video.
+
+    The video appears under its name when it is complete; if the block fails,
+    nothing is left. Pictures of another size than the first are letterboxed. A
+    picture is left out or repeated where they come faster or slower than
+    ``fps``, as from a webcam.
+
+    Raises:
+        TinyposeError: the video cannot be written, or not to its end.
+    """
+    with atomic_path(path) as temporary:
+        writer = _Writer(temporary, fps, path)
+        try:
+            yield writer.write
+        finally:
+            writer.release()
+        writer.check()
+
+
+class _Writer:
+    """OpenCV's writer, opened by the first picture, checked at the end."""
+
+    def __init__(self, temporary: Path, fps: float, path: Path) -> None:
+        self._temporary, self._fps, self._path = temporary, fps, path
+        self._writer: Any = None
+        self._hw = (0, 0)
+        self._count = 0
+
+    def write(self, image: Image, time_s: float) -> None:
+        if self._writer is None:
+            self._open(image)
+        if image.shape[:2] != self._hw:
+            image = _fit(image, self._hw)
+        picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        for _ in range(round(time_s * self._fps) + 1 - self._count):
+            self._writer.write(picture)
+            self._count += 1
+
+    def _open(self, image: Image) -> None:
+        # The codec stores colour for 2x2 pixels: sides must be even.
+        self._hw = (image.shape[0] + 1) // 2 * 2, (image.shape[1] + 1) // 2 * 2
+        self._writer = cv2.VideoWriter(
+            str(self._temporary),
+            cv2.VideoWriter.fourcc(*"mp4v"),
+            self._fps,
+            (self._hw[1], self._hw[0]),
+        )
+        if not self._writer.isOpened():
+            raise TinyposeError(
+                f"cannot write {self._path}: this OpenCV opens no MPEG-4 video of "
+                f"{self._hw[1]} x {self._hw[0]} pixels"
+            )
+
+    def release(self) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+    def check(self) -> None:
+        # OpenCV does not say when a disk is full.
+        reader = cv2.VideoCapture(str(self._temporary))
+        complete = reader.get(cv2.CAP_PROP_FRAME_COUNT) == self._count > 0
+        reader.release()
+        if not complete:
+            raise TinyposeError(
+                f"cannot write {self._path}: the video is incomplete; is the disk full?"
+            )
+
+
+def _fit(image: Image, output_hw: tuple[int, int]) -> Image:
+    down, right = output_hw[0] - image.shape[0], output_hw[1] - image.shape[1]
+    if 0 <= down <= 1 and 0 <= right <= 1:
+        # An odd side: repeat the last row or column.
+        return np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge")
+    return letterbox(image, output_hw)
+
+
+def _key(path: Path) -> str:
+    # Some file systems do not tell upper from lower case.
+    return str(path.resolve()).casefold()

@@ -1,0 +1,252 @@
+"""Frames to predict: from pictures, folders, globs, videos and webcams."""
+
+import glob
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tinypose.errors import TinyposeError
+from tinypose.files import explain_os_errors, require_file
+from tinypose.images import MAX_PIXELS, PICTURE_SUFFIXES, Image, read_image
+
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".gif",
+)  # fmt: skip
+
+MAX_VIDEO_BYTES = 1024**4
+DEFAULT_FPS = 25.0
+"""For a video that does not say how fast it runs."""
+
+MISSING_SHARE = 0.1
+"""So much fewer frames than a video announces may be a rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture to predict.
+
+    Args:
+        image: (height, width, 3) uint8 RGB.
+        index: Position in its source, from 0.
+        time_s: When it is shown, in seconds from the start; 0 for a picture.
+    """
+
+    image: Image
+    index: int = 0
+    time_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A picture, a video or a webcam.
+
+    Args:
+        name: What the user sees: the path as given, or ``webcam 0``.
+        kind: ``picture``, ``video`` or ``webcam``.
+        path: The file; None for a webcam.
+        device: The webcam's index.
+    """
+
+    name: str
+    kind: str
+    path: Path | None = None
+    device: int = 0
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a single picture."""
+        return self.kind == "picture"
+
+    @property
+    def stem(self) -> str:
+        """Start of the names of what is written about it."""
+        return self.path.stem if self.path else f"webcam_{self.device}"
+
+
+def find_sources(specs: Sequence[str]) -> list[Source]:
+    """Return what the user's words name, in order; a folder's files by name.
+
+    Args:
+        specs: Files, folders, globs such as ``photos/*.jpg``, webcam indices.
+
+    Raises:
+        TinyposeError: nothing of that name, a folder or glob without pictures
+            and videos, or a file that is neither.
+    """
+    return [source for spec in specs for source in _find(spec)]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Frames:
+    """The frames of an open source; iterate over it once.
+
+    Args:
+        name: What the user sees.
+        pictures: The pictures (height, width, 3) uint8 RGB, in order.
+        fps: Frames per second.
+        num_frames: How many frames it announces; 0 where that is not known.
+        live: Whether the frames come as they happen, at their own times.
+    """
+
+    name: str
+    pictures: Iterator[Image]
+    fps: float = DEFAULT_FPS
+    num_frames: int = 0
+    live: bool = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames.
+
+        Raises:
+            TinyposeError: no frames, or (after those that are there) fewer
+                than announced.
+        """
+        count, start = 0, time.monotonic()
+        for picture in self.pictures:
+            elapsed = time.monotonic() - start if self.live else count / self.fps
+            yield Frame(picture, count, elapsed)
+            count += 1
+        if count == 0:
+            raise TinyposeError(
+                f"{self.name}: expected a video, found no frame in it; is it damaged?"
+            )
+        if count < (1 - MISSING_SHARE) * self.num_frames - 1:
+            raise TinyposeError(
+                f"{self.name}: expected {self.num_frames} frames, found {count}; is "
+                "the video truncated? What was found is kept"
+            )
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[Frames]:
+    """Open a picture, video or webcam, and close it at the end.
+
+    Raises:
+        TinyposeError: missing, damaged, too large, or no such webcam.
+    """
+    if source.is_picture and source.path is not None:
+        picture = read_image(source.path)
+        yield Frames(name=source.name, pictures=iter([picture]), num_frames=1)
+        return
+    if source.path is not None:
+        require_file(source.path, "a video", max_bytes=MAX_VIDEO_BYTES)
+    capture = cv2.VideoCapture(
+        source.device if source.path is None else str(source.path)
+    )
+    try:
+        _check_capture(capture, source)
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        yield Frames(
+            name=source.name,
+            pictures=_captured(capture),
+            fps=fps if 1 <= fps <= 1000 else DEFAULT_FPS,
+            num_frames=int(count) if source.path and 0 < count < 1e9 else 0,
+            live=source.path is None,
+        )
+    finally:
+        capture.release()
+
+
+def _check_capture(capture: Any, source: Source) -> None:
+    if not capture.isOpened():
+        if source.kind == "webcam":
+            raise TinyposeError(
+                f"expected a webcam of index {source.device}, found none that opens; "
+                "is it plugged in, and does nothing else use it?"
+            )
+        raise TinyposeError(
+            f"{source.name}: expected a video, found a file that does not open as "
+            "one; is it damaged or of another format?"
+        )
+    width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+    height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if width * height > MAX_PIXELS:
+        raise TinyposeError(
+            f"{source.name}: expected frames of at most {MAX_PIXELS // 10**6} "
+            f"megapixels, found {width:.0f} x {height:.0f}"
+        )
+
+
+def _captured(capture: Any) -> Iterator[Image]:
+    while True:
+        done, picture = capture.read()
+        if not done:
+            return
+        grey = picture.ndim == 2
+        code = cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB
+        yield np.asarray(cv2.cvtColor(picture, code), np.uint8)
+
+
+def _find(spec: str) -> list[Source]:
+    path = Path(spec)
+    with explain_os_errors(spec, "read"):
+        if path.is_dir():
+            return _folder_sources(path)
+        if path.exists():
+            return [_file_source(path)]
+    if re.fullmatch(r"\d{1,3}", spec):
+        return [Source(name=f"webcam {int(spec)}", kind="webcam", device=int(spec))]
+    if any(mark in spec for mark in "*?["):
+        matches = [Path(match) for match in glob.glob(spec, recursive=True)]
+        found = _sources_among(matches)
+        if not found:
+            raise TinyposeError(
+                f"{spec}: expected a pattern that matches pictures or videos, found "
+                f"{'only other files' if matches else 'no match'}"
+            )
+        return found
+    raise TinyposeError(
+        f"{spec}: expected a picture, video, folder, pattern or webcam index, found "
+        "no such file"
+    )
+
+
+def _folder_sources(folder: Path) -> list[Source]:
+    found = _sources_among(list(folder.iterdir()))
+    if not found:
+        raise TinyposeError(
+            f"{folder}: expected a folder with pictures or videos, found none in it; "
+            f"known endings are {', '.join(PICTURE_SUFFIXES + VIDEO_SUFFIXES)}"
+        )
+    return found
+
+
+def _sources_among(paths: Sequence[Path]) -> list[Source]:
+    """Return the pictures and videos among files, in natural order."""
+    known = [
+        path
+        for path in paths
+        if path.suffix.lower() in PICTURE_SUFFIXES + VIDEO_SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+    ]
+    return [_file_source(path) for path in sorted(known, key=_natural)]
+
+
+def _file_source(path: Path) -> Source:
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        return Source(name=str(path), kind="picture", path=path)
+    if suffix in VIDEO_SUFFIXES:
+        return Source(name=str(path), kind="video", path=path)
+    raise TinyposeError(
+        f"{path}: expected a picture ({', '.join(PICTURE_SUFFIXES)}) or a video "
+        f"({', '.join(VIDEO_SUFFIXES)}), found {path.suffix or 'no ending'!r}"
+    )
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that puts frame_2 before frame_10."""
+    parts = re.split(r"(\d+)", str(path))
+    return [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower())
+        for part in parts
+    ]

@@ -118,3 +118,47 @@ def test_the_make_targets_exist() -> None:
 def test_linked_files_exist() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_table_of_models_is_that_of_the_measurements() -> None:
+    import csv
+
+    with open(ROOT / "results" / "shipped.csv") as file:
+        rows = list(csv.DictReader(file))
+    table = re.search(r"<!-- table -->(.*?)<!-- /table -->", README, re.DOTALL)
+    assert table is not None
+    lines = {line.split("`")[1]: line for line in table[1].splitlines() if "`" in line}
+    for plain, flipped in zip(rows[::2], rows[1::2], strict=True):
+        line = lines.pop(plain["model"])
+        for value in (
+            f"{plain['pck_0.2']} % ({plain['pck_0.2_low']} – {plain['pck_0.2_high']})",
+            f"{flipped['pck_0.2']} %",
+            f"{plain['pck_0.1']} %",
+            f"{int(plain['parameters']):,}",
+            f"{plain['milliseconds_1_thread']} ms",
+        ):
+            assert value in line, value
+    assert not lines
+
+
+def test_every_shipped_model_has_a_card_and_measured_figures() -> None:
+    import csv
+
+    from tinypose.metadata import read_metadata
+    from tinypose.weights import shipped
+
+    with open(ROOT / "results" / "shipped.csv") as file:
+        rows = {(r["model"], r["flip_test"]): r for r in csv.DictReader(file)}
+    assert shipped()
+    for name, path in shipped().items():
+        row = rows[name, "no"]
+        card = path.with_suffix(".md").read_text(encoding="utf-8")
+        assert f"{row['pck_0.2']} %" in card
+        assert f"{rows[name, 'yes']['pck_0.2']} %" in card
+        assert path.stat().st_size == int(row["file_bytes"]) < 3_000_000
+        metadata = read_metadata(path)
+        assert metadata.name == name
+        assert metadata.num_parameters == int(row["parameters"])
+        # What the file says of itself is what was measured on it.
+        measured = metadata.accuracy[f"PCK@0.2 on {row['data']}"]
+        assert f"{measured:.1f}" == row["pck_0.2"]

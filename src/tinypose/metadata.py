@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinypose.errors import TinyposeError
-from tinypose.files import explain_os_errors, require_file
+from tinypose.files import atomic_path, explain_os_errors, require_file
 from tinypose.geometry import BOX_PADDING
 from tinypose.skeletons import Skeleton
 
@@ -125,6 +125,20 @@ def write_metadata(path: str | Path, metadata: Metadata) -> None:
     member.compress_type = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(member, text)
+
+
+def replace_metadata(path: str | Path, metadata: Metadata) -> None:
+    """Give a finished ``.tflite`` file other metadata, atomically.
+
+    Raises:
+        TinyposeError: the file carries no metadata yet, or cannot be written.
+    """
+    read_metadata(path)
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo(MEMBER).header_offset
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(Path(path).read_bytes()[:start])
+        write_metadata(temporary, metadata)
 
 
 def read_metadata(path: str | Path) -> Metadata:

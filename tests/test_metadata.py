@@ -1,0 +1,83 @@
+"""Metadata travels inside the file and can be replaced."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tinypose.errors import TinyposeError
+from tinypose.metadata import (
+    Metadata,
+    read_metadata,
+    replace_metadata,
+    write_metadata,
+)
+from tinypose.skeletons import COCO
+
+METADATA = Metadata(
+    name="m",
+    family="tiny_hourglass",
+    skeleton=COCO,
+    input_hw=(64, 48),
+    output="keypoints",
+    heatmap_hw=(16, 12),
+    sigma_cells=1.5,
+    refinement="dark",
+    training_data=("lsp 1-700", "coco"),
+    licence="ours",
+    accuracy={"PCK@0.2": 50.5},
+    num_parameters=21,
+    macs=7,
+    version="0.1.0",
+    config={"family": "tiny_hourglass", "model": {"depth": 3}},
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(range(256)) * 20)
+    write_metadata(path, METADATA)
+    return path
+
+
+def test_there_and_back(file: Path) -> None:
+    assert read_metadata(file) == METADATA
+    assert file.read_bytes().startswith(bytes(range(256)) * 20)
+
+
+def test_replacing_keeps_the_model(file: Path) -> None:
+    other = replace(METADATA, name="other", accuracy={})
+    for metadata in (other, METADATA, other):
+        replace_metadata(file, metadata)
+        assert read_metadata(file) == metadata
+        assert file.read_bytes()[: 256 * 20] == bytes(range(256)) * 20
+        assert file.read_bytes().count(b"tinypose.json") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 9}, "found format 9; update tinypose"),
+        ({"output": "masks"}, "expected an output of"),
+        ({"input_hw": [0, 5]}, "height and width"),
+        ({"input_hw": "big"}, "wrong type"),
+        ({"skeleton": 3}, "expected a skeleton"),
+        ({"accuracy": None}, "wrong type"),
+    ],
+)
+def test_wrong_values_are_one_line(change: dict, message: str) -> None:
+    value = {**METADATA.to_dict(), **change}
+    with pytest.raises(TinyposeError, match=message) as caught:
+        Metadata.from_dict(value, "m.tflite")
+    assert "m.tflite" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(b"TFL3" * 100)
+    for function in (read_metadata, lambda p: replace_metadata(p, METADATA)):
+        with pytest.raises(TinyposeError, match="without its metadata"):
+            function(path)
+    assert path.read_bytes() == b"TFL3" * 100

@@ -15,7 +15,7 @@ test: lint
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md src tests benchmarks docs
+	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md src tests benchmarks
 	$(BIN)/mypy
 
 clean:

@@ -169,10 +169,22 @@ def test_video_is_annotated_frame_by_frame(tinypose, video, heads, tmp_path):
     assert count_frames(tmp_path / "out" / "walk_pose.mp4") == 8
     results = json.loads((tmp_path / "p.json").read_text())["results"]
     assert [result["frame"] for result in results] == list(range(8))
+    assert all(result["found"] for result in results)
     assert results[5]["time_s"] == pytest.approx(0.5)
     # The head moves 2 pixels per frame.
     heads_x = [result["keypoints"][2]["x"] for result in results]
     assert heads_x == pytest.approx([52.6 + 2 * i for i in range(8)], abs=1.5)
+
+
+def test_empty_frames_stay_as_they_are(tinypose, heads, tmp_path):
+    write_video(tmp_path / "dark.mp4", [np.zeros((64, 48, 3), np.uint8)] * 3)
+    arguments = ("dark.mp4", "--model", heads, "--save", "out", "--json", "p.json")
+    code, out, _ = tinypose("predict", *arguments)
+    assert code == 0 and "3 frames, a person in 0 of them" in out
+    results = json.loads((tmp_path / "p.json").read_text())["results"]
+    assert [result["found"] for result in results] == [False] * 3
+    _, frame = cv2.VideoCapture(str(tmp_path / "out" / "dark_pose.mp4")).read()
+    assert frame.max() < 10
 
 
 def test_limit_frames_ends_a_video_early(tinypose, video, heads, tmp_path):
@@ -257,7 +269,12 @@ def test_no_source_is_wrong_usage(tinypose):
         pytest.param("notes.txt", [], "found '.txt'", id="suffix"),
         pytest.param("photo.png", ["--model", "tinny"], "found no such", id="model"),
         pytest.param("photo.png", ["--model", "notes.txt"], ".tflite", id="no_model"),
-        pytest.param("photo.png", ["--box", "500,1,9,9"], "overlaps", id="box_beside"),
+        pytest.param(
+            "photo.png",
+            ["--box", "500,1,9,9"],
+            "photo.png: expected a box that overlaps",
+            id="box_beside",
+        ),
     ],
 )
 def test_failures_are_one_line_and_code_1(

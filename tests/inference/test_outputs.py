@@ -77,6 +77,7 @@ def test_json_says_everything(results):
     (result,) = value["results"]
     assert result["source"] == "ä, b.mp4" and result["image_hw"] == [48, 64]
     assert (result["frame"], result["time_s"]) == (3, 0.125)
+    assert result["found"] is True
     assert result["box_xywh"] == [1, 2, 3, 4]
     assert result["score"] == pytest.approx(1.75 / 3, abs=1e-4)
     assert result["keypoints"][0] == {
@@ -116,10 +117,10 @@ def test_no_results_are_still_json_and_csv(dot_metadata):
 def test_results_do_not_hold_the_pictures(results, dot_metadata):
     image = np.zeros((2000, 3000, 3), np.uint8)
     many = Results(dot_metadata)
-    pose = results._found[0][2]
+    pose = results._poses[0][2]
     many.add(source("a.jpg"), Frame(image), pose)
-    assert many._found[0][1].image.base is not image
-    assert many._found[0][1].image.strides == (0, 0, 0)
+    assert many._poses[0][1].image.base is not image
+    assert many._poses[0][1].image.strides == (0, 0, 0)
 
 
 def solid(value, hw=(48, 64)):

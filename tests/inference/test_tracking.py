@@ -159,6 +159,12 @@ def test_tracker_refuses_a_senseless_box(predictor):
         Tracker(predictor, box_xywh=[1, 2, np.nan, 4])
 
 
+def test_tracker_refuses_a_box_beside_the_picture(predictor):
+    track = Tracker(predictor, box_xywh=[700, 20, 30, 40])
+    with pytest.raises(UsageError, match="overlaps the picture of 600 x 400"):
+        track(FRAME, 0.0)
+
+
 def test_smoothing_steadies_a_person_at_rest(predictor):
     rng = np.random.default_rng(0)
     still = at(300, 200)

@@ -75,7 +75,8 @@ class PredictJob:
                     predict_one(source, stopped, bar)
                 except TinyposeError as error:
                     self.results.fail(source, error)
-                    typer.echo(f"tinypose: error: {error}", err=True)
+                    name = "" if source.name in str(error) else f"{source.name}: "
+                    typer.echo(f"tinypose: error: {name}{error}", err=True)
                 if stopped():
                     return True
         return False
@@ -128,7 +129,7 @@ class PredictJob:
             try:
                 for frame in islice(frames, self.limit_frames):
                     pose = tracker(frame.image, frame.time_s)
-                    self.results.add(source, frame, pose)
+                    self.results.add(source, frame, pose, found=tracker.found)
                     count += 1
                     seen += tracker.found
                     if write and tracker.found:

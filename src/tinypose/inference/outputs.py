@@ -56,14 +56,17 @@ class Results:
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
-        self._found: list[tuple[str, Frame, Pose]] = []
+        self._poses: list[tuple[str, Frame, Pose, bool]] = []
         self.failures: list[dict[str, str]] = []
 
-    def add(self, source: Source, frame: Frame, pose: Pose) -> None:
-        """Note the pose found in a frame."""
+    def add(
+        self, source: Source, frame: Frame, pose: Pose, *, found: bool = True
+    ) -> None:
+        """Note the pose in a frame, and whether it is believed to be somebody's."""
         # The picture is not needed, only where it stands and its size.
         blank = np.broadcast_to(np.uint8(0), frame.image.shape)
-        self._found.append((source.name, Frame(blank, frame.index, frame.time_s), pose))
+        small = Frame(blank, frame.index, frame.time_s)
+        self._poses.append((source.name, small, pose, found))
 
     def fail(self, source: Source, error: Exception) -> None:
         """Note that a source could not be predicted, or not to its end."""
@@ -80,9 +83,10 @@ class Results:
                     "frame": frame.index,
                     "time_s": round(frame.time_s, 4),
                     "image_hw": list(frame.image.shape[:2]),
+                    "found": found,
                     **pose.to_dict(),
                 }
-                for name, frame, pose in self._found
+                for name, frame, pose, found in self._poses
             ],
             "failures": self.failures,
         }
@@ -103,7 +107,7 @@ class Results:
         return buffer.getvalue()
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
-        for name, frame, pose in self._found:
+        for name, frame, pose, _ in self._poses:
             for keypoint in pose.to_dict()["keypoints"]:
                 yield (
                     name,

@@ -99,7 +99,12 @@ class Tracker:
 
         Returns:
             The pose, to be believed if the tracker then says ``found``.
+
+        Raises:
+            UsageError: the given box lies beside the first frame.
         """
+        if self._is_chosen and self._frames_followed == 0 and self._box is not None:
+            check_box(self._box, image_hw(image))
         pose = self._follow(image) or self._look(image)
         if self._is_lost(pose):
             self._box = None

@@ -28,6 +28,7 @@ def tinypose(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
+        capfd.readouterr()  # what was written before, by other libraries
         with pytest.raises(SystemExit) as stop:
             main([str(argument) for argument in arguments])
         return stop.value.code, *capfd.readouterr()

@@ -190,8 +190,9 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
             )
             raise
     if not quiet:
-        best = f", best PCK@0.2 {progress.best:.1f} %" if progress.best else ""
-        typer.echo(f"trained {progress.epoch} epochs{best}")
+        best = progress.best
+        figure = "" if best is None else f", best PCK@0.2 {best:.1f} %"
+        typer.echo(f"trained {progress.epoch} epochs{figure}")
         typer.echo(f"model  {run_dir.best}\ncurve  {run_dir.curve}")
 
 

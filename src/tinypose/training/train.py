@@ -183,7 +183,8 @@ class _Loop:
 
     def _keep_if_best(self, result: ValidationResult | None) -> None:
         best = self.progress.best
-        if result is None or best is None or result.pck >= best:
+        # Written so that a PCK that is not known (nan) keeps the latest.
+        if result is None or best is None or not result.pck < best:
             self.progress.best = result.pck if result else None
             self.job.run_dir.save_best(self.averaged.net, self._metadata())
 

@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint clean
 
 demo: $(VENV)/train.done
+	rm -rf demo
 	$(BIN)/tinypose demo --out demo
+	@echo; echo 'tinypose lies in $(BIN); to type it alone:  source $(BIN)/activate'
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -129,7 +129,7 @@ def table(rows: list[list[object]]) -> str:
             f"| `{cells['model']}` | {cells['pck_0.2']} % ({interval}) "
             f"| {flip['pck_0.2']} % | {cells['limbs_pck_0.2']} % "
             f"| {cells['pck_0.1']} % | {int(cells['parameters']):,} "
-            f"| {cells['million_macs']} | {int(cells['file_bytes']) // 1000} KB "
+            f"| {cells['million_macs']} | {round(int(cells['file_bytes']) / 1000)} KB "
             f"| {cells['milliseconds_1_thread']} ms |"
         )
     return "\n".join(lines) + "\n"

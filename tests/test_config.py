@@ -71,6 +71,14 @@ def test_numbers_without_a_dot_are_numbers() -> None:
         ("model.channels=0", "expected at least 1"),
         ("family=tiny_hourglas", "did you mean 'tiny_hourglass'"),
         ("padding=0.5", "padding: expected at least 1"),
+        ("padding=.nan", "padding: expected a finite number"),
+        ("training.learning_rate=.inf", "expected a finite number"),
+        ("training.learning_rate=1e999", "expected a finite number"),
+        ("training.seed=-1", "training.seed: expected at least 0"),
+        ("training.warmup_steps=-5", "expected at least 0"),
+        ("training.clip_norm=-1", "expected at least 0"),
+        ("augment.contrast=5", "augment.contrast: expected 0 to 1"),
+        ("augment.rotation_degrees=-3", "expected 0 to 180"),
     ],
 )
 def test_wrong_values_get_one_line(override: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """Metadata travels inside the file and can be replaced."""
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,10 @@ def test_replacing_keeps_the_model(file: Path) -> None:
         ({"input_hw": "big"}, "wrong type"),
         ({"skeleton": 3}, "expected a skeleton"),
         ({"accuracy": None}, "wrong type"),
+        ({"num_parameters": float("inf")}, "wrong type"),
+        ({"padding": float("nan")}, "padding of at least 1"),
+        ({"padding": 0}, "padding of at least 1"),
+        ({"sigma_cells": float("inf")}, "sigma_cells of at least"),
     ],
 )
 def test_wrong_values_are_one_line(change: dict, message: str) -> None:
@@ -72,6 +77,24 @@ def test_wrong_values_are_one_line(change: dict, message: str) -> None:
         Metadata.from_dict(value, "m.tflite")
     assert "m.tflite" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("member", [b"[" * 100_000, b"\xff\xfe", b"{"])
+def test_a_member_that_is_no_json(tmp_path: Path, member: bytes) -> None:
+    path = tmp_path / "hostile.tflite"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tinypose.json", member)
+    with pytest.raises(TinyposeError, match="without its metadata"):
+        read_metadata(path)
+
+
+def test_a_damaged_member(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    start = data.find(b"tinypose.json") + 20
+    data[start : start + 40] = bytes(40)
+    file.write_bytes(data)
+    with pytest.raises(TinyposeError, match="without its metadata"):
+        read_metadata(file)
 
 
 def test_a_file_without_metadata(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ A YAML file is whole by itself: no inheritance, no code, no environment.
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ class TrainingConfig:
         learning_rate: The highest learning rate.
         schedule: ``cosine`` (warm-up, then cosine to zero) or ``exponential``
             (the 2018 course: times ``decay_rate`` every ``decay_steps``).
-        warmup_steps: Steps of linear warm-up.
+        warmup_steps: Steps of linear warm-up, for ``cosine``.
         decay_rate: For ``exponential``.
         decay_steps: For ``exponential``.
         weight_decay: For ``adamw``.
@@ -58,10 +60,17 @@ class TrainingConfig:
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "decay_steps", "validate_every"):
-            if getattr(self, name) < 1:
+        lowest = {
+            **dict.fromkeys(("epochs", "batch_size", "decay_steps"), 1),
+            **{"validate_every": 1, "warmup_steps": 0, "seed": 0},
+            **{"weight_decay": 0, "clip_norm": 0, "decay_rate": 0},
+            "checkpoint_seconds": 0,
+        }
+        for name, low in lowest.items():
+            if getattr(self, name) < low:
                 raise UsageError(
-                    f"training.{name}: expected at least 1, found {getattr(self, name)}"
+                    f"training.{name}: expected at least {low}, "
+                    f"found {getattr(self, name)}"
                 )
         _check_choice("training.optimizer", self.optimizer, ("adam", "adamw"))
         _check_choice("training.schedule", self.schedule, ("cosine", "exponential"))
@@ -230,10 +239,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return float(value)
     if kind is float and isinstance(value, str):
         # YAML 1.1 reads 1e-3 (no dot) as text.
-        try:
-            return float(value)
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            value = float(value)
+    if kind is float and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where}: expected a finite number, found {value}")
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
     return value

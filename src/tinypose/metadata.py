@@ -7,6 +7,7 @@ unzip program reads: ``unzip -p model.tflite tinypose.json``.
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -104,11 +105,20 @@ class Metadata:
                 version=str(value["version"]),
                 config=dict(value["config"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (
+            *(KeyError, TypeError, ValueError),
+            *(AttributeError, OverflowError),
+        ) as error:
             raise TinyposeError(
                 f"{source}: expected tinypose metadata, found an entry that is "
                 f"missing or of the wrong type ({error})"
             ) from error
+        for name, low in (("padding", 1.0), ("sigma_cells", 1e-3)):
+            number = getattr(metadata, name)
+            if not low <= number < float("inf"):
+                raise TinyposeError(
+                    f"{source}: expected {name} of at least {low:g}, found {number}"
+                )
         if metadata.output not in OUTPUTS:
             raise TinyposeError(
                 f"{source}: expected an output of {OUTPUTS}, found {metadata.output!r}"
@@ -118,7 +128,7 @@ class Metadata:
 
 def write_metadata(path: str | Path, metadata: Metadata) -> None:
     """Add the metadata to a freshly written model file (in place)."""
-    text = json.dumps(metadata.to_dict(), ensure_ascii=False)
+    text = json.dumps(metadata.to_dict(), ensure_ascii=False, allow_nan=False)
     # Mode "a" appends a new archive to a file that is none (.tflite) and adds
     # a member to a file that is one (.keras).
     member = zipfile.ZipInfo(MEMBER)
@@ -153,7 +163,10 @@ def read_metadata(path: str | Path) -> Metadata:
             if archive.getinfo(MEMBER).file_size > MAX_METADATA_BYTES:
                 raise TinyposeError(f"{path}: the metadata is too large to be real")
             value = json.loads(archive.read(MEMBER))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except (
+        *(zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError),
+        *(RecursionError, RuntimeError),  # damaged, hostile or encrypted
+    ) as error:
         raise TinyposeError(
             f"{path}: expected a model that tinypose wrote, found a file without "
             f"its metadata ({error}); is it complete, and exported by tinypose?"

@@ -67,6 +67,8 @@ def test_killed_twice_and_resumed_equals_uninterrupted(config, tmp_path) -> None
     wait_for_new_checkpoint(process, parts, 3)
     process.kill()
     process.communicate()
+    # As a kill in the middle of a write leaves it.
+    (parts / ".checkpoint-half.npz").write_bytes(b"half")
     process = start("--resume", parts)
     wait_for_new_checkpoint(process, parts, 9)
     process.kill()
@@ -128,7 +130,7 @@ def test_resuming_what_is_no_run(tmp_path, capsys) -> None:
 def test_resuming_with_other_labels(config, tmp_path, capsys) -> None:
     run_dir = RunDir(tmp_path / "run")
     record = {"data": ["stick_people:1-4"], "validation": [], "limit": None}
-    record |= {"init": None, "fingerprint": "of other labels"}
+    record |= {"init": None, "fingerprint": "of other labels", "left_out": []}
     run_dir.create(record, apply_overrides({}, OVERRIDES, "test"))
     code, err = fail(capsys, "--resume", run_dir.path)
     assert (code, "found other samples or labels" in err) == (1, True)
@@ -151,6 +153,19 @@ def test_a_config_that_does_not_fit(
     assert message in err
     assert code in (1, 2)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--set", "training.batch_size=2", "a resumed run may only change"),
+        ("--limit", "5", "drop --limit"),
+        ("--data", "stick_people", "drop --data"),
+    ],
+)
+def test_a_resumed_run_stays_what_it_was(capsys, option, value, message) -> None:
+    code, err = fail(capsys, "--resume", "run", option, value)
+    assert (code, message in err) == (2, True)
 
 
 def test_a_device_that_is_not_there(config, tmp_path, capsys) -> None:

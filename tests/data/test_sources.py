@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinypose.data.sources import load_data, parse_spec
+from tinypose.data.sources import absolute_spec, load_data, parse_spec
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.skeletons import COCO, LSP, Skeleton
 
@@ -46,6 +46,14 @@ def test_parse(spec, name, path, images, ranges) -> None:
 def test_wrong_specs(spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_spec(spec)
+
+
+def test_an_absolute_spec_names_the_same_from_anywhere(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = absolute_spec("coco=x.json,images=pics:2-5,7-8")
+    assert spec == f"coco={tmp_path}/x.json,images={tmp_path}/pics:2-5,7-8"
+    assert absolute_spec(spec) == spec
+    assert absolute_spec("stick_people:1-3") == "stick_people:1-3"
 
 
 def test_no_spec_at_all() -> None:

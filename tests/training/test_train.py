@@ -77,6 +77,8 @@ def test_tensorboard_gets_figures_and_pictures(config, dots, tmp_path) -> None:
 
     config = with_values(config, "training.epochs=4", "training.validate_every=2")
     train(config, dots, tmp_path / "run")
+    # Resuming hides what comes later, and nothing else.
+    train(config, dots, tmp_path / "run")
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     assert set(events.Tags()["scalars"]) == {

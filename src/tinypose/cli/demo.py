@@ -36,12 +36,15 @@ def demo(
     """Train, evaluate, export and predict on drawn people; no download needed."""
     from tinypose.cli.quiet import load_keras
     from tinypose.files import explain_os_errors
+    from tinypose.images import read_image
 
     if out.exists() and any(out.iterdir()):
         raise UsageError(
             f"--out {out}: expected a new folder, found files in it; remove it "
             "or name another"
         )
+    if picture is not None:
+        read_image(picture)  # wrong after minutes of training would be late
     load_keras()
     with explain_os_errors(out, "write"):
         out.mkdir(parents=True, exist_ok=True)
@@ -122,6 +125,7 @@ def _say_what_to_do_next(out: Path) -> None:
         "tinypose predict YOUR_PHOTO.jpg --save predictions",
         "tinypose data show coco=YOUR_LABELS.json --out look",
         "tinypose train configs/tiny_hourglass_128.yaml "
-        "--data coco=YOUR_LABELS.json --out runs/mine",
+        "--data coco=YOUR_LABELS.json --out runs/mine --set skeleton=coco "
+        "--set model.num_keypoints=17",
     ]:
         typer.echo(f"  {command}")

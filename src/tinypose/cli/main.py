@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except MemoryError:
-        _fail("out of memory; try a smaller --batch, --limit or input size", 1)
+        _fail("out of memory; try a smaller batch, --limit or input size", 1)
     except OSError as error:
         name = f" {error.filename}" if error.filename else ""
         known = error.errno in errno.errorcode

@@ -1,7 +1,7 @@
 """``tinypose train``: a configuration and data in, a run folder out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +9,13 @@ import typer
 
 from tinypose.cli.quiet import load_keras
 from tinypose.errors import TinyposeError, UsageError
+
+RESUMABLE = (
+    "training.epochs",
+    "training.validate_every",
+    "training.checkpoint_seconds",
+)
+"""What ``--set`` may change in a run that goes on."""
 
 
 def train(
@@ -53,17 +60,21 @@ def train(
         raise UsageError("expected either a configuration file or --resume RUN")
     if resume is not None:
         _refuse({"--out": out, "--data": data, "--init": init, "--val": val})
+        _refuse({"--limit": limit})
+        _check_changes(override or [])
         _run(_resumed(resume, override or []), device, quiet)
         return
     if out is None:
         raise UsageError("expected --out RUN, the run folder to make")
     if not data:
         raise UsageError("expected --data NAME=PATH, the training data")
+    from tinypose.data.sources import absolute_spec
+
     record = {
-        "data": data,
-        "validation": val or [],
+        "data": [absolute_spec(spec) for spec in data],
+        "validation": [absolute_spec(spec) for spec in val or []],
         "limit": limit,
-        "init": str(init) if init else None,
+        "init": str(init.absolute()) if init else None,
     }
     _run(_new(config, out, record, override or []), device, quiet)
 
@@ -97,6 +108,17 @@ def _refuse(options: dict[str, Any]) -> None:
         )
 
 
+def _check_changes(override: list[str]) -> None:
+    """Let a resumed run change only what leaves its steps as they were counted."""
+    for change in override:
+        key = change.partition("=")[0]
+        if key not in RESUMABLE:
+            raise UsageError(
+                f"--set {change}: a resumed run may only change "
+                f"{', '.join(RESUMABLE)}; start a new run for anything else"
+            )
+
+
 def _new(
     config: Any, out: Path, record: dict[str, Any], override: list[str]
 ) -> _Request:
@@ -106,7 +128,12 @@ def _new(
 
     run_dir = RunDir(out)
     run_dir.require_new()
-    request = _read(load_config(config, override), run_dir, record)
+    resolved = load_config(config, override)
+    if resolved.skeleton.endswith((".yaml", ".yml")):
+        # The run may be resumed from another folder.
+        own = str(Path(resolved.skeleton).absolute())
+        resolved = replace(resolved, skeleton=own)
+    request = _read(resolved, run_dir, record)
     request.is_new = True
     return request
 
@@ -155,10 +182,12 @@ def _read(config: Any, run_dir: Any, record: dict[str, Any]) -> _Request:
 
 def _run(request: _Request, device: str, quiet: bool) -> None:
     from tinypose.cli.stopping import stop_requested
+    from tinypose.config import save_config
     from tinypose.data.sources import describe_spec
     from tinypose.inference.inputs import find_model
     from tinypose.training.device import choose_device
     from tinypose.training.display import Display
+    from tinypose.training.steps import SavedInterrupt
     from tinypose.training.train import TrainingJob, run_training
 
     config, run_dir, record = request.config, request.run_dir, request.record
@@ -179,14 +208,28 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
             should_stop=should_stop,
         )
         # Only now that everything has been read is there something to resume.
+        left_out = [
+            *job.training.unreadable,
+            *(job.validation.unreadable if job.validation else []),
+        ]
         if request.is_new:
-            run_dir.create(record, config)
+            run_dir.create({**record, "left_out": left_out}, config)
+        elif left_out != record["left_out"]:
+            raise TinyposeError(
+                f"{run_dir.path}: expected the same {len(record['left_out'])} "
+                f"unreadable pictures as at the start, found {len(left_out)}; are "
+                "all pictures still there?"
+            )
+        else:
+            run_dir.remove_leftovers()
+            save_config(run_dir.config, config)
         try:
             progress = run_training(job, display, strategy)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            saved = isinstance(stop, SavedInterrupt)
             display.line(
-                "interrupted, everything is saved; go on with  "
-                f"tinypose train --resume {run_dir.path}"
+                f"interrupted, {'everything' if saved else 'the last checkpoint'} "
+                f"is saved; go on with  tinypose train --resume {run_dir.path}"
             )
             raise
     if not quiet:

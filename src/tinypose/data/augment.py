@@ -54,6 +54,16 @@ class AugmentConfig:
                     f"augment.{name}: expected [low, high] with {low} <= low <= "
                     f"high, found {list(value)}"
                 )
+        if not 0 <= self.rotation_degrees <= 180:
+            raise ValueError(
+                "augment.rotation_degrees: expected 0 to 180, found "
+                f"{self.rotation_degrees}"
+            )
+        for name in ("shift", "brightness", "contrast", "colour"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"augment.{name}: expected 0 to 1, found {getattr(self, name)}"
+                )
         for name in ("upside_down", "flip", "cutout", "random_fill"):
             value = getattr(self, f"{name}_probability")
             if not 0 <= value <= 1:

@@ -32,11 +32,11 @@ from tinypose.geometry import (
 )
 from tinypose.images import Image, warp_image
 
-MAX_CACHE_BYTES = 4 * 1024**3
+MAX_CACHE_BYTES = 3 * 1024**3
 MAX_UNREADABLE = 0.05
 """Largest fraction of unreadable pictures with which training still starts."""
 
-REACH = 1.5
+REACH = 2.2
 """How much more than the plain crop is cached, for rotation, scale and shift."""
 
 
@@ -212,6 +212,9 @@ class TrainingBatches:
         batch_size: Samples per batch; at most the whole set.
         augment: What may be done to them.
         seed: Of all draws.
+
+    Attributes:
+        failure: Why the last batch could not be made, if it could not.
     """
 
     def __init__(
@@ -221,6 +224,7 @@ class TrainingBatches:
         self.batch_size = min(batch_size, len(dataset))
         self.augment = augment
         self.seed = seed
+        self.failure: TinyposeError | None = None
         self._order: tuple[int, NDArray[np.intp]] | None = None
 
     @property
@@ -246,7 +250,12 @@ class TrainingBatches:
             )
             for index in indices
         ]
-        return self.dataset.batch(indices, augmentations)
+        try:
+            return self.dataset.batch(indices, augmentations)
+        except TinyposeError as error:
+            # tf.data passes errors on as its own: this one is kept as it is.
+            self.failure = error
+            raise
 
     def epoch(self, epoch: int, first_step: int = 0) -> Any:
         """Return the rest of an epoch as what Keras' ``fit`` takes.

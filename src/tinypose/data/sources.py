@@ -117,6 +117,18 @@ def parse_spec(spec: str) -> DataSpec:
     )
 
 
+def absolute_spec(spec: str) -> str:
+    """Return a data set's name with absolute paths, good from any folder."""
+    parsed = parse_spec(spec)
+    text = parsed.name
+    if parsed.path is not None:
+        text += f"={parsed.path.absolute()}"
+    if parsed.images is not None:
+        text += f",images={parsed.images.absolute()}"
+    ranges = ",".join(f"{low}-{high}" for low, high in parsed.ranges)
+    return f"{text}:{ranges}" if ranges else text
+
+
 def describe_spec(spec: str) -> str:
     """Return a data set's name and range without its path, such as lsp 1-700."""
     parsed = parse_spec(spec)

@@ -36,7 +36,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise (batch, height, width, channels) over all but the channels."""
         fused = _FUSED.get(keras.backend.backend())
-        plain = self.renorm or self.synchronized or not (self.scale and self.center)
+        plain = (
+            getattr(self, "renorm", False)
+            or self.synchronized
+            or not (self.scale and self.center)
+        )
         if (
             fused is None
             or not training

@@ -110,13 +110,19 @@ class RunDir:
                 f"{self.path}: expected a run folder, found no such folder"
             )
         value = read_json(self.run, "the record of a training run")
-        keys = {"data", "validation", "limit", "init", "fingerprint"}
+        keys = {"data", "validation", "limit", "init", "fingerprint", "left_out"}
         if not isinstance(value, dict) or not keys <= set(value):
             raise TinyposeError(
                 f"{self.run}: expected a record with {', '.join(sorted(keys))}, "
                 "found something else; start a new run"
             )
         return value
+
+    def remove_leftovers(self) -> None:
+        """Remove half-written files that a kill has left behind."""
+        for file in (self.checkpoint, self.best):
+            for leftover in self.path.glob(f".{file.stem}-*{file.suffix}"):
+                leftover.unlink(missing_ok=True)
 
     def save_checkpoint(
         self, arrays: dict[str, NDArray[Any]], progress: Progress

@@ -40,6 +40,10 @@ class Run(Protocol):
         """Write the checkpoint."""
 
 
+class SavedInterrupt(KeyboardInterrupt):
+    """The user asked to stop, and the checkpoint of this step is written."""
+
+
 class Steps(keras.callbacks.Callback):
     """Keep count of a run's steps while Keras' ``fit`` makes them.
 
@@ -69,7 +73,7 @@ class Steps(keras.callbacks.Callback):
 
         Raises:
             TinyposeError: the loss is not finite.
-            KeyboardInterrupt: the user asked to stop; the checkpoint is written.
+            SavedInterrupt: the user asked to stop; the checkpoint is written.
         """
         loss = float((logs or {})["loss"])
         if not math.isfinite(loss):
@@ -87,7 +91,7 @@ class Steps(keras.callbacks.Callback):
             self.run.save()
             self._saved_at = time.monotonic()
         if interrupted:
-            raise KeyboardInterrupt
+            raise SavedInterrupt
 
     def _show(self, loss: float) -> None:
         run, speed = self.run, self.images_per_second

@@ -93,9 +93,9 @@ class _Loop:
         # and saved while the first trains on.
         family = FAMILIES[job.config.family]
         self.averaged = PoseTask(family.build(job.config.model), self.task.codecs)
-        self.progress = self._start()
-        self.board = Board(job.run_dir.tensorboard, self.global_step)
         self.validator = Validator(job.validation) if job.validation else None
+        self.progress = self._start()
+        self.board = Board(job.run_dir.tensorboard, self.global_step + 1)
 
     @property
     def global_step(self) -> int:
@@ -110,20 +110,41 @@ class _Loop:
             epoch, done = self.progress.epoch, self.progress.step
             self.display.start(f"epoch {epoch + 1}/{epochs}", steps, done)
             if done < steps:
-                self.task.fit(
-                    self.batches.epoch(epoch, done),
-                    initial_epoch=epoch,
-                    epochs=epoch + 1,
-                    steps_per_epoch=steps - done,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[callback],
-                )
+                self._fit(epoch, done, callback)
             self._finish_epoch(callback.images_per_second)
 
+    def _fit(self, epoch: int, done: int, callback: Steps) -> None:
+        try:
+            self.task.fit(
+                self.batches.epoch(epoch, done),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                steps_per_epoch=self.batches.steps_per_epoch - done,
+                shuffle=False,
+                verbose=0,
+                callbacks=[callback],
+            )
+        except Exception as error:
+            # What fails inside tf.data comes out as an error of TensorFlow's.
+            if self.batches.failure is not None:
+                raise self.batches.failure from error
+            raise
+
     def save(self) -> None:
-        """Write the checkpoint."""
-        self.job.run_dir.save_checkpoint(variable_arrays(self.task), self.progress)
+        """Write the checkpoint, unless it would replace a good one by a bad one.
+
+        Raises:
+            TinyposeError: a weight is not finite; the checkpoint stays.
+        """
+        arrays = variable_arrays(self.task)
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise TinyposeError(
+                f"expected finite weights, found others in epoch "
+                f"{self.progress.epoch + 1}, step {self.progress.step}; the last "
+                "checkpoint is kept; lower training.learning_rate or set "
+                "training.clip_norm=1 in a new run"
+            )
+        self.job.run_dir.save_checkpoint(arrays, self.progress)
 
     def learning_rate(self) -> float:
         """Return the learning rate of the step that was done last."""
@@ -161,7 +182,7 @@ class _Loop:
             copy_averages(self.task, self.averaged.net)
             if self.validator:
                 result = self.validator.validate(self.averaged)
-            self._keep_if_best(result)
+            self._keep_if_best(result.pck if result else None)
         loss = float(np.mean(progress.losses))
         progress.history.append(
             [
@@ -181,11 +202,10 @@ class _Loop:
         if due:
             draw_curve(self.job.run_dir.curve, progress)
 
-    def _keep_if_best(self, result: ValidationResult | None) -> None:
+    def _keep_if_best(self, pck: float | None) -> None:
         best = self.progress.best
-        # Written so that a PCK that is not known (nan) keeps the latest.
-        if result is None or best is None or not result.pck < best:
-            self.progress.best = result.pck if result else None
+        if pck is None or best is None or pck >= best:
+            self.progress.best = pck
             self.job.run_dir.save_best(self.averaged.net, self._metadata())
 
     def _report(
@@ -200,10 +220,14 @@ class _Loop:
             f"{images_per_second:.0f} images/s"
         )
         if result:
-            figures = {"validation/loss": result.loss, "validation/pck": result.pck}
+            figures = {"validation/loss": result.loss}
+            if result.pck is not None:
+                figures["validation/pck"] = result.pck
             self.board.scalars(figures, self.global_step)
             self.board.image("heatmaps", result.picture, self.global_step)
-            text += f"  validation loss {result.loss:.4f}  PCK@0.2 {result.pck:.1f} %"
+            text += f"  validation loss {result.loss:.4f}"
+            if result.pck is not None:
+                text += f"  PCK@0.2 {result.pck:.1f} %"
         self.display.line(text)
 
     def _metadata(self) -> Metadata:

@@ -27,20 +27,22 @@ class ValidationResult:
 
     Args:
         loss: The training loss on plain crops.
-        pck: Mean PCK@0.2 over keypoints, percent.
+        pck: Mean PCK@0.2 over keypoints, percent; None where nobody has a
+            reference length.
         picture: True and predicted heatmaps over some crops.
     """
 
     loss: float
-    pck: float
+    pck: float | None
     picture: Image
 
 
 class Validator:
     """Score a network on a data set, without augmentation.
 
-    PCK is that of ``tinypose evaluate``: true boxes, errors in picture pixels,
-    divided by the same reference lengths.
+    PCK as in ``tinypose evaluate``: true boxes, errors in picture pixels,
+    divided by the torso, or by the box's larger side where the model's skeleton
+    has no torso.
 
     Args:
         dataset: The validation people.
@@ -53,7 +55,7 @@ class Validator:
     def validate(self, task: PoseTask) -> ValidationResult:
         """Run the network over the whole data set."""
         predicted: list[NDArray[Any]] = []
-        losses: list[tuple[float, int]] = []
+        losses: list[tuple[float, float]] = []
         picture: Image | None = None
         key = list(task.codecs)[-1]
         for start in range(0, len(self.dataset), BATCH_SIZE):
@@ -64,7 +66,7 @@ class Validator:
             maps = np.asarray(outputs[key])
             target, weights = codec.encode(batch.keypoints_xy, batch.visible)
             loss = LOSSES[type(codec)](target, maps, weights)
-            losses.append((float(loss), stop - start))
+            losses.append((float(loss), float(_numpy(weights).sum())))
             if picture is None:
                 picture = _compare(
                     batch.images, _numpy(target), maps, self.dataset.skeleton
@@ -80,10 +82,11 @@ class Validator:
             np.stack([sample.visible for sample in samples]),
             self._reference,
         )
+        pck = pck_of_errors(errors, THRESHOLD).mean
         total = sum(count for _, count in losses)
         return ValidationResult(
             loss=sum(loss * count for loss, count in losses) / total,
-            pck=pck_of_errors(errors, THRESHOLD).mean,
+            pck=None if np.isnan(pck) else pck,
             picture=picture if picture is not None else np.zeros((1, 1, 3), np.uint8),
         )
 

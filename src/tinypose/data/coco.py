@@ -137,8 +137,9 @@ def _people(coco: _Coco) -> Iterator[_Person]:
     for number, record in enumerate(coco.annotations):
         where = f"{coco.path}: annotations[{number}]"
         expect_mapping(record, where)
+        # Compared one by one: a hostile id need not be hashable.
         category = record.get("category_id")
-        if category not in coco.categories and category is not None:
+        if category is not None and category not in list(coco.categories):
             continue  # a thing, not a person
         image_id = _identifier(record, "image_id", where)
         if image_id not in coco.pictures:

@@ -226,16 +226,19 @@ def test_complete_file_has_no_heatmaps(dot_models, picture):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"refinement": "best"}, {"sigma_cells": 0.0}],
+    ("changes", "message"),
+    [
+        ({"refinement": "best"}, "update tinypose"),
+        ({"sigma_cells": 0.0}, "expected sigma_cells of at least"),
+    ],
     ids=["refinement", "sigma"],
 )
-def test_unknown_decoding_is_refused(dot_models, tmp_path, changes):
+def test_unknown_decoding_is_refused(dot_models, tmp_path, changes, message):
     data = dot_models("heads").read_bytes()
     path = tmp_path / "new.tflite"
     path.write_bytes(data[: data.index(b"PK\x03\x04")])
     write_metadata(path, replace(read_metadata(dot_models("heads")), **changes))
-    with pytest.raises(TinyposeError, match="update tinypose"):
+    with pytest.raises(TinyposeError, match=message):
         Predictor(path)
 
 

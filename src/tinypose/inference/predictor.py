@@ -62,11 +62,10 @@ class Predictor:
         self.flip_test = flip_test
         self._backend = open_backend(self.path, num_threads=num_threads)
         metadata = self._backend.metadata
-        if metadata.refinement not in REFINEMENTS or not metadata.sigma_cells > 0:
+        if metadata.refinement not in REFINEMENTS:
             raise TinyposeError(
-                f"{self.path}: expected a refinement of {', '.join(REFINEMENTS)} and "
-                f"a positive sigma, found {metadata.refinement!r} and "
-                f"{metadata.sigma_cells}; update tinypose"
+                f"{self.path}: expected a refinement of {', '.join(REFINEMENTS)}, "
+                f"found {metadata.refinement!r}; update tinypose"
             )
         self._codec = HeatmapCodec(
             input_hw=metadata.input_hw,

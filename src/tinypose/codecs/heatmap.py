@@ -160,7 +160,7 @@ def gaussian_kernel(sigma_cells: float) -> NDArray[np.float32]:
     blur = sigma_cells * BLUR_FRACTION
     radius = int(np.ceil(2 * blur))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / blur) ** 2)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 @cache

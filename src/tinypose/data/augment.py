@@ -132,7 +132,7 @@ class Augmentation:
     def _table(self) -> NDArray[np.uint8]:
         values = np.arange(256, dtype=np.float64)[:, None]
         table = (values - 127.5) * np.array(self.gain) + 127.5 + 255 * self.offset
-        return np.clip(table.round(), 0, 255).astype(np.uint8)[:, None, :]
+        return np.asarray(np.clip(table.round(), 0, 255)[:, None, :], np.uint8)
 
 
 def draw_augmentation(

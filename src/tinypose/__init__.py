@@ -14,7 +14,9 @@ _PUBLIC = {
     "load_config": "tinypose.config",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+# What needs the training extra is there by name, but not in a star import.
+_TRAINING = {"build_model", "load_config"}
+__all__ = ["__version__", *sorted(_PUBLIC.keys() - _TRAINING)]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +28,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_PUBLIC])

@@ -162,6 +162,7 @@ CASES = {
         2,
         ".tflite",
     ),
+    "option: empty source": (lambda f: ["predict", ""], 2, "an empty one"),
     "option: unknown": (lambda f: ["predict", "a.jpg", "--modle", "x"], 2, "--modle"),
 }
 

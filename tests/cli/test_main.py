@@ -40,6 +40,7 @@ def test_help_lists_the_verbs(capsys) -> None:
         (["train"], "either a configuration file or --resume"),
         (["train", "c.yaml"], "expected --out"),
         (["train", "c.yaml", "--out", "r"], "expected --data"),
+        (["train", "c.yaml", "--out", ""], "expected --out"),
         (["train", "--resume", "r", "--out", "x"], "drop --out"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",

@@ -94,6 +94,8 @@ def predict(
     # OpenCV's and FFmpeg's own lines would bury ours.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "" in sources or model == "":
+        raise UsageError("expected a path or a name, found an empty one")
     box_xywh = None if box is None else _parse_box(box)
     if heatmaps and save is None:
         raise UsageError("expected --save DIR with --heatmaps, found none")

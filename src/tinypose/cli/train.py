@@ -64,7 +64,7 @@ def train(
         _check_changes(override or [])
         _run(_resumed(resume, override or []), device, quiet)
         return
-    if out is None:
+    if out is None or out == Path():  # an unset variable of the shell's
         raise UsageError("expected --out RUN, the run folder to make")
     if not data:
         raise UsageError("expected --data NAME=PATH, the training data")
@@ -257,6 +257,15 @@ def _cache(
         progress=progress,
     )
     text = f"{len(dataset)} people"
+    labelled = {
+        name
+        for sample in dataset.samples
+        for name, flag in zip(sample.skeleton.names, sample.visible, strict=True)
+        if flag
+    }
+    never = [name for name in dataset.skeleton.names if name not in labelled]
+    if never:
+        text += f", nowhere labelled and masked: {', '.join(never)}"
     if dataset.num_empty:
         text += f", {dataset.num_empty} without labels left out"
     if dataset.unreadable:

@@ -11,6 +11,11 @@ try:
 except ImportError as error:
     raise MissingDependencyError("keras", "building models") from error
 
+from tinypose.models.conv_hourglass import (
+    ConvHourglassConfig,
+    build_conv_hourglass,
+    conv_hourglass_codecs,
+)
 from tinypose.models.tiny_hourglass import (
     TinyHourglassConfig,
     build_tiny_hourglass,
@@ -35,6 +40,11 @@ class Family:
 
 
 FAMILIES = {
+    "conv_hourglass": Family(
+        config_class=ConvHourglassConfig,
+        build=build_conv_hourglass,
+        codecs=conv_hourglass_codecs,
+    ),
     "tiny_hourglass": Family(
         config_class=TinyHourglassConfig,
         build=build_tiny_hourglass,

@@ -1,0 +1,99 @@
+"""conv_hourglass: shapes, size, and what its configuration refuses."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from tinypose.models import FAMILIES, build_model
+from tinypose.models.conv_hourglass import ConvHourglassConfig, build_conv_hourglass
+
+
+@pytest.fixture(scope="module")
+def net() -> keras.Model:
+    return build_conv_hourglass(ConvHourglassConfig())
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("stem_relu", (80, 80, 16)),
+        ("encoder_1_down_relu", (40, 40, 24)),
+        ("encoder_2_block_1_relu", (20, 20, 56)),
+        ("encoder_3_block_1_relu", (10, 10, 96)),
+        ("encoder_4_block_1_relu", (5, 5, 128)),
+        ("decoder_3_conv_1_relu", (10, 10, 96)),
+        ("decoder_2_conv_1_relu", (20, 20, 56)),
+        ("decoder_1_conv_1_relu", (40, 40, 24)),
+        ("heatmaps_1", (40, 40, 14)),
+    ],
+)
+def test_shapes(net: keras.Model, name: str, shape: tuple[int, ...]) -> None:
+    assert net.get_layer(name).output.shape == (None, *shape)
+
+
+def test_number_of_parameters(net: keras.Model) -> None:
+    def conv(size: int, inputs: int, outputs: int) -> int:
+        return size * size * inputs * outputs + 4 * outputs  # with batch norm
+
+    stem, channels = 16, (24, 56, 96, 128)
+    expected = conv(3, 3, stem) + conv(3, stem, 24)
+    for before, here in itertools.pairwise(channels):
+        # down and one block of two; lateral and one convolution on the way up
+        expected += conv(3, before, here) + 2 * conv(3, here, here)
+        expected += conv(1, here, before) + conv(3, before, before)
+    expected += 24 * 14 + 14
+    assert net.count_params() == expected
+
+
+def test_the_head_starts_near_zero(net: keras.Model) -> None:
+    pictures = np.random.default_rng(0).uniform(-1, 1, (1, 160, 160, 3))
+    maps = keras.ops.convert_to_numpy(net(pictures.astype("float32"))["heatmaps_1"])
+    assert np.abs(maps).max() < 0.2
+
+
+def test_all_weights_get_a_gradient(net: keras.Model) -> None:
+    import tensorflow as tf
+
+    small = build_model(
+        "conv_hourglass",
+        input_hw=(32, 48),
+        channels=(8, 12, 16),
+        encoder_blocks=(1, 1, 2),
+        decoder_convs=(1, 2),
+    )
+    pictures = tf.random.stateless_uniform((2, 32, 48, 3), [1, 2])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(small(pictures, training=True)["heatmaps_1"] ** 2)
+    for variable, gradient in zip(
+        small.trainable_variables,
+        tape.gradient(loss, small.trainable_variables),
+        strict=True,
+    ):
+        assert gradient is not None, variable.path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channels": (24,)}, r"model.channels: expected 2 numbers"),
+        ({"channels": (24, 0, 8, 8)}, r"model.channels: .* at least 1"),
+        ({"encoder_blocks": (1, 1)}, r"model.encoder_blocks: expected 4 numbers"),
+        ({"decoder_convs": (1, 1)}, r"model.decoder_convs: expected 3 numbers"),
+        ({"input_hw": (144, 160)}, r"model.input_hw: .* divide by .* = 32"),
+        ({"num_keypoints": 0}, r"model.num_keypoints: expected at least 1"),
+        ({"stem_channels": 0}, r"model.stem_channels: expected at least 1"),
+        ({"sigma_cells": 0.0}, r"model.sigma_cells: expected more than 0"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(changes, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        ConvHourglassConfig(**changes)
+
+
+def test_codec_fits_the_network(net: keras.Model) -> None:
+    config = ConvHourglassConfig()
+    (codec,) = FAMILIES["conv_hourglass"].codecs(config).values()
+    assert codec.heatmap_hw == net.output["heatmaps_1"].shape[1:3]
+    assert codec.sigma_cells == config.sigma_cells

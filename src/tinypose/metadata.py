@@ -41,6 +41,7 @@ class Metadata:
         sigma_cells: Standard deviation of the target Gaussians, in cells.
         refinement: How peaks are refined; see ``HeatmapCodec.decode``.
         padding: How much larger than the person's box the crop must be.
+        precision: What the network computes in: ``float32`` or ``int8``.
         training_data: The data sets that it was trained on.
         licence: Terms of the file, those of the data included.
         accuracy: Measured figures, by name.
@@ -59,6 +60,7 @@ class Metadata:
     sigma_cells: float
     refinement: str
     padding: float = BOX_PADDING
+    precision: str = "float32"
     training_data: tuple[str, ...] = ()
     licence: str = "not stated"
     accuracy: Mapping[str, float] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class Metadata:
                 sigma_cells=float(value["sigma_cells"]),
                 refinement=str(value["refinement"]),
                 padding=float(value["padding"]),
+                precision=str(value.get("precision", "float32")),
                 training_data=tuple(str(v) for v in value["training_data"]),
                 licence=str(value["licence"]),
                 accuracy={str(k): float(v) for k, v in value["accuracy"].items()},

@@ -95,6 +95,26 @@ def test_options_change_the_file_and_its_metadata(run, tmp_path, capsys):
     assert heatmaps.shape == (3, *HEATMAP_HW, 14)
 
 
+def test_eight_bits_need_examples_and_say_how_close_they_are(run, tmp_path, capsys):
+    path = tmp_path / "mine.tflite"
+    options = ["--precision", "int8", "--calibrate", "stick_people:1-20"]
+    code, out, _ = tinypose(capsys, "export", run, "--to", path, *options)
+    assert code == 0
+    assert "in 20 pictures" in out and "95 % within" in out
+    assert read_metadata(path).precision == "int8"
+
+
+def test_eight_bits_that_disagree_are_not_written(run, tmp_path, capsys, monkeypatch):
+    far = Agreement(np.array([[0.5, 1.2, 1.3]]))
+    monkeypatch.setattr(verify, "compare", lambda *_: far)
+    options = ["--precision", "int8", "--calibrate", "stick_people:1-2"]
+    path = tmp_path / "mine.tflite"
+    code, out, err = tinypose(capsys, "export", run, "--to", path, *options)
+    assert (code, out) == (1, "")
+    assert "within 1.0 px of the network's in the median, found 1.200 px" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_disagrees_is_not_written(run, tmp_path, capsys, monkeypatch):
     differences = np.array([[0.01, 0.02, np.nan, 0.12]])
     monkeypatch.setattr(verify, "compare", lambda *_: Agreement(differences))
@@ -176,8 +196,22 @@ def test_what_is_no_run_is_an_error(tmp_path, capsys, source, code, message):
         (["--to", "m.tflite", "--batch", "0"], "batch"),
         (["--to", "m.tflite", "--batch", "9999"], "batch of 1 to 1024"),
         ([], "--to"),
+        (["--to", "m.tflite", "--precision", "int4"], "expected float32 or int8"),
+        (["--to", "m.tflite", "--precision", "int8"], "expected --calibrate NAME=PATH"),
+        (["--to", "m.tflite", "--calibrate", "stick_people"], "--precision int8 only"),
     ],
-    ids=["onnx", "no_suffix", "refinement", "data", "batch_0", "batch_9999", "no_to"],
+    ids=[
+        "onnx",
+        "no_suffix",
+        "refinement",
+        "data",
+        "batch_0",
+        "batch_9999",
+        "no_to",
+        "precision",
+        "no_calibration",
+        "calibration",
+    ],
 )
 def test_wrong_usage_exits_with_2(
     run, tmp_path, capsys, monkeypatch, arguments, message

@@ -13,8 +13,10 @@ from tinypose import __version__
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.export import tflite
 from tinypose.export.litert import require_tflite_path, run_tflite
+from tinypose.export.splice import join_models
 from tinypose.export.tflite import export_tflite
 from tinypose.export.verify import compare
+from tinypose.export.wrapper import metadata_codec
 from tinypose.metadata import read_metadata
 from tinypose.quiet import quiet_stderr
 
@@ -223,3 +225,82 @@ def test_a_net_of_another_size_is_an_error(dot_net, metadata, tmp_path):
     changed = replace(metadata, input_hw=(64, 64))
     with pytest.raises(TinyposeError, match="metadata says input"):
         export_tflite(dot_net, changed, tmp_path / "m.tflite")
+
+
+@pytest.fixture(scope="module")
+def int8_files(hourglass, metadata, tmp_path_factory):
+    """An hourglass in eight bits: complete, complete by two, and heads."""
+    folder = tmp_path_factory.mktemp("int8")
+    crops = _calibration()
+    files = {"one": {}, "two": {"batch": 2}, "heads": {"heads": True}}
+    for name, options in files.items():
+        path = folder / f"{name}.tflite"
+        export_tflite(hourglass, metadata, path, calibration=crops, **options)
+    return folder
+
+
+def _calibration():
+    return np.random.default_rng(3).integers(0, 256, (16, 64, 48, 3), np.uint8)
+
+
+def test_eight_bits_compute_what_the_network_does(hourglass, int8_files):
+    crops = _calibration()[:6]
+    float_maps = compare_maps(hourglass, crops)
+    maps = run_tflite(int8_files / "heads.tflite", crops)
+    spread = float_maps.max() - float_maps.min()
+    assert np.abs(maps - float_maps).mean() < 0.02 * spread
+    assert np.abs(maps - float_maps).max() > 0  # it is not the float network
+
+
+def compare_maps(net, crops):
+    return np.asarray(net(crops.astype("float32") / 127.5 - 1)["heatmaps_1"])
+
+
+def test_eight_bits_decode_in_full_precision(int8_files, metadata):
+    """Complete file = codec of the heads' maps: no coordinate was quantised."""
+    crops = _calibration()[:6]
+    codec = metadata_codec(metadata)
+    maps = run_tflite(int8_files / "heads.tflite", crops)
+    expected_xy, expected_scores = codec.decode(maps, metadata.refinement)
+    for name in ("one", "two"):
+        found = run_tflite(int8_files / f"{name}.tflite", crops)
+        np.testing.assert_allclose(found[..., :2], expected_xy, atol=2e-3)
+        np.testing.assert_allclose(found[..., 2], expected_scores, atol=1e-5)
+
+
+def test_eight_bit_files_take_the_picture_s_bytes(int8_files):
+    for name in ("one", "heads"):
+        source, target = details(int8_files / f"{name}.tflite")
+        assert (source["dtype"], target["dtype"]) == (np.uint8, np.float32)
+        step, zero = source["quantization"]
+        assert step == pytest.approx(2 / 255, rel=1e-3)
+        assert zero in (127, 128)
+
+
+def test_eight_bit_convolutions_have_eight_bit_weights(int8_files):
+    with quiet_stderr():
+        interpreter = Interpreter(
+            str(int8_files / "one.tflite"),
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        interpreter.allocate_tensors()
+    tensors = {t["index"]: t for t in interpreter.get_tensor_details()}
+    kinds = Counter(
+        str(np.dtype(tensors[op["inputs"][1]]["dtype"]))
+        for op in interpreter._get_ops_details()
+        if op["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D")
+    )
+    assert set(kinds) == {"int8"}
+    signature = interpreter.get_signature_list()["serving_default"]
+    assert signature == {"inputs": ["images"], "outputs": ["keypoints"]}
+
+
+def test_metadata_says_the_precision(int8_files, dot_files):
+    assert read_metadata(int8_files / "one.tflite").precision == "int8"
+    assert read_metadata(dot_files / "one.tflite").precision == "float32"
+
+
+def test_models_that_do_not_fit_are_not_joined(int8_files, dot_files):
+    heads = (int8_files / "heads.tflite").read_bytes()
+    with pytest.raises(TinyposeError, match="expected an input of shape and type"):
+        join_models(heads, heads)

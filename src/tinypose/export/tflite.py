@@ -1,25 +1,31 @@
 """Write a trained network as a ``.tflite`` file that stands alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tinypose import __version__
 from tinypose.errors import TinyposeError, UsageError
+from tinypose.export.decode import decode_heatmaps
 from tinypose.export.litert import require_tflite_path, run_tflite
+from tinypose.export.splice import join_models
 from tinypose.export.wrapper import (
+    GraphFunction,
     check_net,
     heatmap_function,
     keypoint_function,
     metadata_codec,
+    network_function,
 )
 from tinypose.files import atomic_path
 from tinypose.metadata import Metadata, write_metadata
 from tinypose.models.cost import count_macs, count_parameters
+from tinypose.models.layers import normalize_images
 from tinypose.quiet import quiet_stderr
 
 MAX_BATCH = 1024
@@ -32,6 +38,7 @@ def export_tflite(
     *,
     heads: bool = False,
     batch: int = 1,
+    calibration: NDArray[np.uint8] | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> Metadata:
     """Export a network as a ``.tflite`` file with its metadata inside.
@@ -48,6 +55,9 @@ def export_tflite(
         heads: Export the raw ``heatmaps`` (batch, height, width,
             num_keypoints) float32 instead of keypoints.
         batch: Pictures per run; fixed, for browsers refuse an open size.
+        calibration: Crops (num_crops, height, width, 3) uint8 RGB like those
+            the file will see. With them the network computes in eight bits,
+            weights per channel; the decoding stays in full precision.
         check: Called with the finished file, under a temporary name; what it
             raises stops the export.
 
@@ -66,11 +76,12 @@ def export_tflite(
     metadata = replace(
         metadata,
         output="heatmaps" if heads else "keypoints",
+        precision="float32" if calibration is None else "int8",
         num_parameters=count_parameters(net),
         macs=count_macs(net),
         version=__version__,
     )
-    data = _convert(net, metadata, batch)
+    data = _convert(net, metadata, batch, calibration)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
         write_metadata(temporary, metadata)
@@ -80,32 +91,82 @@ def export_tflite(
     return metadata
 
 
-def _convert(net: keras.Model, metadata: Metadata, batch: int) -> bytes:
+def _convert(
+    net: keras.Model,
+    metadata: Metadata,
+    batch: int,
+    calibration: NDArray[np.uint8] | None,
+) -> bytes:
     """Return the converted model, with a static batch size."""
     if keras.backend.backend() != "tensorflow":
         raise TinyposeError(
             "export to TensorFlow Lite needs Keras on TensorFlow, found Keras on "
             f"{keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
         )
-    if metadata.output == "heatmaps":
-        function = heatmap_function(net)
-    else:
-        function = keypoint_function(net, metadata_codec(metadata), metadata.refinement)
-    images = tf.TensorSpec((batch, *metadata.input_hw, 3), tf.uint8, name="images")
+    codec, hw = metadata_codec(metadata), metadata.input_hw
+    heads = metadata.output == "heatmaps"
     try:
         with quiet_stderr():
-            traced = tf.function(function, input_signature=[images], autograph=False)
-            # The empty module stands for the variables: there are none.
-            converter = tf.lite.TFLiteConverter.from_concrete_functions(
-                [traced.get_concrete_function()], tf.Module()
-            )
-            return bytes(converter.convert())
+            if calibration is None:
+                function = (
+                    heatmap_function(net)
+                    if heads
+                    else keypoint_function(net, codec, metadata.refinement)
+                )
+                return bytes(_converter(function, (batch, *hw, 3), tf.uint8).convert())
+            network = _quantised_network(net, (batch, *hw, 3), calibration)
+            if heads:
+                return network
+            maps = (batch, *metadata.heatmap_hw, metadata.skeleton.num_keypoints)
+
+            def decode(heatmaps: tf.Tensor) -> dict[str, tf.Tensor]:
+                return {
+                    "keypoints": decode_heatmaps(heatmaps, codec, metadata.refinement)
+                }
+
+            decoder = _converter(decode, maps, tf.float32, "heatmaps").convert()
+            return join_models(network, bytes(decoder))
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise TinyposeError(
             f"model {metadata.name!r}: cannot be converted to TensorFlow Lite "
             f"({type(error).__name__}: {reason})"
         ) from error
+
+
+def _converter(
+    function: GraphFunction,
+    shape: tuple[int, ...],
+    dtype: tf.DType,
+    name: str = "images",
+) -> tf.lite.TFLiteConverter:
+    spec = tf.TensorSpec(shape, dtype, name=name)
+    traced = tf.function(function, input_signature=[spec], autograph=False)
+    # The empty module stands for the variables: there are none.
+    return tf.lite.TFLiteConverter.from_concrete_functions(
+        [traced.get_concrete_function()], tf.Module()
+    )
+
+
+def _quantised_network(
+    net: keras.Model, shape: tuple[int, ...], calibration: NDArray[np.uint8]
+) -> bytes:
+    """Return the network in eight bits: bytes in, heatmaps as float32 out."""
+    converter = _converter(network_function(net), shape, tf.float32)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    batch = shape[0]
+
+    def crops() -> Iterator[list[tf.Tensor]]:
+        # The whole range of the input, so that a step is a pixel value.
+        ramp = np.linspace(0, 255, int(np.prod(shape))).round().reshape(shape)
+        yield [normalize_images(ramp.astype(np.uint8))]
+        for start in range(0, len(calibration) - batch + 1, batch):
+            yield [normalize_images(calibration[start : start + batch])]
+
+    converter.representative_dataset = crops
+    return bytes(converter.convert())
 
 
 def _run_once(path: Path, metadata: Metadata, batch: int) -> None:

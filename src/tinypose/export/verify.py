@@ -15,6 +15,9 @@ from tinypose.models.layers import normalize_images
 MAX_DIFFERENCE = 0.1
 """Largest difference, in input pixels, between network and exported file."""
 
+MAX_MEDIAN_INT8 = 1.0
+"""Median difference, in input pixels, that a file in eight bits may have."""
+
 CLEAR_SCORE = 0.05
 CLEAR_GAP = 1e-4
 """A peak is clear when its highest cell reaches ``CLEAR_SCORE`` and stands
@@ -43,6 +46,12 @@ class Agreement:
     def median(self) -> float:
         """Median distance in input pixels; nan when none was compared."""
         return float(np.nanmedian(self.differences)) if self.num_clear else np.nan
+
+    def percentile(self, percent: float) -> float:
+        """Distance in input pixels that so many percent do not exceed."""
+        if not self.num_clear:
+            return float("nan")
+        return float(np.nanpercentile(self.differences, percent))
 
     @property
     def worst(self) -> float:

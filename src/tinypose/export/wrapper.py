@@ -33,6 +33,20 @@ def heatmap_function(net: keras.Model) -> GraphFunction:
         A function to trace: ``images`` (batch, height, width, 3) uint8 RGB to
         ``{"heatmaps": (batch, height, width, num_keypoints) float32}``.
     """
+    network = network_function(net)
+
+    def heatmaps(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return network(normalize_images(images))
+
+    return heatmaps
+
+
+def network_function(net: keras.Model) -> GraphFunction:
+    """Return a function from normalised pictures to the net's heatmaps.
+
+    Like ``heatmap_function``, but its ``images`` are float32 of -1 to 1: a
+    quantised file takes bytes in their place, without any arithmetic.
+    """
     trainable = [variable.numpy() for variable in net.trainable_variables]
     fixed = [variable.numpy() for variable in net.non_trainable_variables]
 
@@ -40,7 +54,7 @@ def heatmap_function(net: keras.Model) -> GraphFunction:
         outputs, _ = net.stateless_call(
             [tf.constant(value) for value in trainable],
             [tf.constant(value) for value in fixed],
-            normalize_images(images),
+            images,
             training=False,
         )
         return {"heatmaps": prediction(outputs)}

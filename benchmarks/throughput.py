@@ -128,6 +128,7 @@ def _random(batches: TrainingBatches, steps: int) -> tf.data.Dataset:
     labels = {
         "keypoints_xy": generator.uniform(0, width, (size, count, 2)).astype("float32"),
         "visible": np.full((size, count), 2, np.uint8),
+        "weights": np.ones((size, count), np.float32),
     }
     return tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
 

@@ -288,3 +288,20 @@ def test_warp_fills_what_lies_outside():
     affine = crop_affine((-30, 0, 20, 20), (16, 16), padding=1.0)
     crop = warp_image(picture, affine, (16, 16), fill=(1, 2, 3))
     assert (crop == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("scale", [1, 8], ids=["same_size", "shrunk"])
+def test_warp_repeats_the_edge_where_it_is_not_to_fill(scale):
+    picture = gradient(16 * scale, 24 * scale)
+    # A crop of the left half, and as much again of what lies left of it.
+    affine = crop_affine(
+        (-12 * scale - 0.5, -0.5, 24 * scale, 16 * scale), (16, 24), padding=1.0
+    )
+    crop = warp_image(picture, affine, (16, 24), fill=None)
+    black = warp_image(picture, affine, (16, 24))
+    assert np.array_equal(crop[:, 12:], black[:, 12:])
+    assert (black[:, :12] == 0).all()
+    # Rows keep the colour of the picture's first column.
+    assert np.array_equal(crop[:, :12], np.repeat(crop[:, :1], 12, axis=1))
+    assert np.abs(crop[:, 12].astype(int) - crop[:, 11]).max() <= 2
+    assert crop[-1, 0, 1] > 200

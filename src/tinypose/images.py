@@ -91,7 +91,7 @@ def warp_image(
     image: Image,
     image_to_crop: ArrayLike,
     output_hw: tuple[int, int],
-    fill: tuple[int, int, int] = (0, 0, 0),
+    fill: tuple[int, int, int] | None = (0, 0, 0),
 ) -> Image:
     """Cut a crop out of a picture with one bilinear warp, half-pixel exact.
 
@@ -103,7 +103,7 @@ def warp_image(
         image: (height, width, 3) uint8.
         image_to_crop: (2, 3), maps picture to crop coordinates.
         output_hw: Height and width of the crop.
-        fill: Colour of what lies outside the picture.
+        fill: Colour of what lies outside the picture; None repeats its edge.
     """
     affine = np.asarray(image_to_crop, np.float64)
     zoom = np.sqrt(abs(np.linalg.det(affine[:, :2])))
@@ -116,8 +116,8 @@ def warp_image(
         affine,
         (width, height),
         flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=fill,
+        borderMode=cv2.BORDER_REPLICATE if fill is None else cv2.BORDER_CONSTANT,
+        borderValue=fill or (0, 0, 0),
     )
     return np.asarray(crop, np.uint8)
 

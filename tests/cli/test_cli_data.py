@@ -1,12 +1,18 @@
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tinypose.cli.main import main
+from tinypose.data.coco_writer import write_coco
+from tinypose.data.sources import load_data
+from tinypose.data.stick_people import stick_people
 from tinypose.images import read_image, write_image
+from tinypose.skeletons import AI_CHALLENGER
 
 
 def _run(*arguments):
@@ -87,6 +93,149 @@ def test_wrong_arguments(arguments, code, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def _people(folder, count=6):
+    """Return drawn people whose pictures are files, in two folders."""
+    people = []
+    for i, person in enumerate(stick_people(range(count))):
+        picture = folder / "pictures" / f"{i % 2}" / f"{i}.png"
+        write_image(picture, person.load_image())
+        people.append(replace(person, picture=picture, visible=np.full(14, 2, "u1")))
+    return people
+
+
+def _predictions(path, people, **arrays):
+    """Write what two teachers say who are a fifth of a pixel apart."""
+    truth = np.stack([person.keypoints_xy for person in people])
+    apart = np.array([0.1, 0])
+    np.savez(path, first=truth - apart, second=truth + apart, **arrays)
+    return path
+
+
+def test_clean_writes_what_trains(tmp_path, capsys):
+    people = _people(tmp_path)
+    # One outlier, one gap; the teachers know where both are.
+    wrong = [person.keypoints_xy.copy() for person in people]
+    wrong[1][5] += 60
+    visible = people[2].visible.copy()
+    visible[3] = 0
+    labels = [
+        replace(person, keypoints_xy=keypoints_xy)
+        for person, keypoints_xy in zip(people, wrong, strict=True)
+    ]
+    labels[2] = replace(labels[2], visible=visible)
+    pictures = tmp_path / "pictures"
+    write_coco(tmp_path / "labels.json", labels, pictures)
+    predictions = _predictions(tmp_path / "teachers.npz", people)
+    out, report = tmp_path / "clean.json", tmp_path / "report"
+    arguments = [f"coco={tmp_path / 'labels.json'},images={pictures}"]
+    arguments += ["--predictions", predictions, "--out", out, "--report", report]
+    assert _run("clean", *arguments) == 0
+    said = capsys.readouterr().out
+    assert "6 people, 84 keypoints" in said
+    assert "82  97.6 %  labels that the teachers confirm" in said
+    assert "1   1.2 %  labels far from where the teachers agree, replaced" in said
+    assert "1   1.2 %  missing labels on which the teachers agree, filled" in said
+    assert f"look at: {report / 'clean.png'}" in said
+    assert read_image(report / "clean.png").shape[2] == 3
+    # The command line that it names loads the data.
+    (spec,) = re.findall(r"--data (\S+)", said)
+    assert spec == f"coco={out},images={pictures}"
+    for person, cleaned in zip(people, load_data([spec]), strict=True):
+        assert cleaned.picture == person.picture
+        assert (cleaned.visible == 2).all()
+        np.testing.assert_allclose(
+            cleaned.keypoints_xy, person.keypoints_xy, atol=0.006
+        )
+        assert (cleaned.weights > 0.9).all()
+        assert cleaned.load_image().shape == person.load_image().shape
+
+
+def test_clean_labels_pictures_that_have_no_labels(tmp_path, capsys):
+    people = _people(tmp_path, 4)
+    names = np.array([f"{i % 2}/{i}.png" for i in range(4)])
+    boxes = np.stack([person.box_xywh for person in people])
+    predictions = _predictions(
+        tmp_path / "teachers.npz", people, names=names, box_xywh=boxes
+    )
+    out, pictures = tmp_path / "new.json", tmp_path / "pictures"
+    arguments = ["--predictions", predictions, "--out", out, "--images", pictures]
+    arguments += ["--skeleton", "ai_challenger", "--ignore", "second:neck"]
+    assert _run("clean", *arguments) == 0
+    assert "52  92.9 %  missing labels on which the" in capsys.readouterr().out
+    neck = AI_CHALLENGER.index("neck")
+    for person, cleaned in zip(
+        people, load_data([f"coco={out},images={pictures}"]), strict=True
+    ):
+        assert cleaned.picture == person.picture
+        assert cleaned.skeleton is AI_CHALLENGER
+        np.testing.assert_allclose(cleaned.keypoints_xy, person.keypoints_xy, atol=0.51)
+        np.testing.assert_allclose(cleaned.box_xywh, person.box_xywh, atol=0.006)
+        # One teacher's word alone counts half.
+        assert cleaned.weights[neck] == 0.5
+        assert (np.delete(cleaned.weights, neck) > 0.9).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param([], 2, "either labelled data such as .* --images", id="nothing"),
+        pytest.param(
+            ["{coco}", "--images", "{folder}"], 2, "expected either", id="both"
+        ),
+        pytest.param(["{coco}", "--out", "a.txt"], 2, r"\.json, found a.txt", id="out"),
+        pytest.param(
+            ["--images", "{folder}/gone"], 1, "gone: expected the folder", id="folder"
+        ),
+        pytest.param(
+            ["{coco}", "--predictions", "gone.npz"], 1, "gone.npz: .*no such", id="npz"
+        ),
+        pytest.param(
+            ["{coco}", "--ignore", "frist:neck"], 2, "mean 'first'", id="teacher"
+        ),
+        pytest.param(
+            ["{coco}", "--ignore", "first:nekc"], 2, "mean 'neck'", id="keypoint"
+        ),
+        pytest.param(["{coco}", "--tolerance", "2"], 2, "--tolerance", id="tolerance"),
+        pytest.param(
+            ["stick_people:1-3"], 2, "picture files, found a drawn one", id="drawn"
+        ),
+        pytest.param(
+            ["{coco}", "coco={folder}/17.json"],
+            2,
+            "one skeleton, found ai_challenger and coco",
+            id="two skeletons",
+        ),
+        pytest.param(["{coco}:1-2"], 1, "one row per record", id="part"),
+        pytest.param(
+            ["--images", "{folder}"], 1, "'names' .*found neither", id="no names"
+        ),
+        pytest.param(
+            ["--images", "{folder}", "--skeleton", "lps"],
+            1,
+            "mean 'lsp'",
+            id="skeleton",
+        ),
+    ],
+)
+def test_clean_with_wrong_arguments(arguments, code, message, tmp_path, capsys):
+    people = _people(tmp_path, 3)
+    write_coco(tmp_path / "labels.json", people, tmp_path / "pictures")
+    _coco(tmp_path, ("a.png", "b.png")).rename(tmp_path / "17.json")
+    spec = f"coco={tmp_path / 'labels.json'},images={tmp_path / 'pictures'}"
+    predictions = _predictions(tmp_path / "teachers.npz", people)
+    given = [word.format(coco=spec, folder=tmp_path) for word in arguments]
+    for option, value in (
+        ("--predictions", predictions),
+        ("--out", tmp_path / "new.json"),
+    ):
+        given += [] if option in given else [option, value]
+    assert _run("clean", *given) == code
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.startswith("tinypose: error: ") and error.count("\n") == 1
+    assert not (tmp_path / "new.json").exists()
+
+
 def test_show_draws_with_the_configured_heatmaps(tmp_path, capsys):
     pytest.importorskip("tensorflow")
     config = tmp_path / "small.yaml"
@@ -104,7 +253,9 @@ def test_show_draws_with_the_configured_heatmaps(tmp_path, capsys):
     assert first.shape != second.shape or not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("words", [["data"], ["data", "check"], ["data", "show"]])
+@pytest.mark.parametrize(
+    "words", [["data"], ["data", "check"], ["data", "show"], ["data", "clean"]]
+)
 def test_help_loads_nothing_heavy(words):
     code = (
         "import sys\nfrom tinypose.cli.main import main\n"

@@ -1,9 +1,17 @@
 """Augmentation: drawn from a seed, applied with its labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tinypose.data.augment import Augmentation, AugmentConfig, draw_augmentation
+from tinypose.data.augment import (
+    FILLS,
+    Augmentation,
+    AugmentConfig,
+    draw_augmentation,
+)
+from tinypose.geometry import transform_points
 
 CONFIG = AugmentConfig()
 
@@ -52,7 +60,7 @@ def test_nothing_configured_changes_nothing() -> None:
         contrast=0,
         colour=0,
         cutout_probability=0,
-        random_fill_probability=0,
+        fills=("black",),
     )
     drawn = draw(config, 9)
     crop = np.random.default_rng(0).integers(0, 256, (6, 5, 3)).astype(np.uint8)
@@ -85,3 +93,132 @@ def test_cutout_over_the_edge() -> None:
     a = Augmentation(cutout=(-0.1, -0.1, 0.2, 0.3), cutout_colour=(9, 9, 9))
     assert (a.recolour(crop)[:2, :2] == 9).all()
     assert (a.recolour(crop) == 9).all(axis=2).sum() == 4
+
+
+POINTS = np.array([[3.0, 2], [9, 4], [16, 7]])
+
+
+@pytest.mark.parametrize(("focus", "which"), [(0.0, 0), (0.5, 1), (0.99, 2)])
+def test_cutout_lies_on_the_keypoint_that_was_drawn(focus: float, which: int) -> None:
+    crop = np.zeros((10, 20, 3), np.uint8)
+    a = Augmentation(
+        cutout=(0.7, 0.1, 0.1, 0.2), cutout_colour=(9, 9, 9), cutout_focus=focus
+    )
+    painted = np.argwhere(a.recolour(crop, POINTS)[..., 0] == 9)[:, ::-1]
+    # Two by two pixels; their centre is half a pixel off at the most.
+    assert len(painted) == 4
+    assert np.abs(painted.mean(axis=0) - POINTS[which]).max() <= 0.5
+    # Without keypoints it lies where it was drawn.
+    elsewhere = replace(a, cutout_focus=None).recolour(crop, POINTS)
+    np.testing.assert_array_equal(a.recolour(crop), elsewhere)
+    np.testing.assert_array_equal(a.recolour(crop, POINTS[:0]), elsewhere)
+    assert (elsewhere[1:3, 14:16] == 9).all()
+
+
+@pytest.mark.parametrize("outside", [(-9, 5), (10, -9), (30, 5), (10, 19), (-9, -9)])
+def test_cutout_on_a_keypoint_outside_the_crop_paints_nothing(outside) -> None:
+    crop = np.zeros((10, 20, 3), np.uint8)
+    a = Augmentation(cutout=(0, 0, 0.2, 0.3), cutout_colour=(9, 9, 9), cutout_focus=0.0)
+    assert not a.recolour(crop, np.array([outside], np.float64)).any()
+
+
+FILLED = {
+    "black": lambda fill: fill == (0, 0, 0),
+    "grey": lambda fill: fill == (128, 128, 128),
+    "edge": lambda fill: fill is None,
+    "colour": lambda fill: len(set(fill) - {0, 128}) > 0,
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_fills(name: str) -> None:
+    drawn = [draw(AugmentConfig(fills=(name,)), i).fill for i in range(20)]
+    assert all(FILLED[name](fill) for fill in drawn)
+    assert len(set(drawn)) == (20 if name == "colour" else 1)
+
+
+def test_fills_are_drawn_alike() -> None:
+    drawn = [draw(AugmentConfig(fills=FILLS), i).fill for i in range(400)]
+    for name in ("black", "grey", "edge"):
+        assert np.mean([FILLED[name](fill) for fill in drawn]) == pytest.approx(
+            0.25, abs=0.08
+        )
+
+
+@pytest.mark.parametrize("name", ["cutout_at_keypoint", "part_probability"])
+def test_keypoints_are_drawn_as_often_as_configured(name: str) -> None:
+    field = {"cutout_at_keypoint": "cutout_focus", "part_probability": "part_focus"}
+    for probability in (0.0, 0.3, 1.0):
+        config = AugmentConfig(**{name: probability})
+        found = [getattr(draw(config, i), field[name]) for i in range(400)]
+        chosen = np.array([value for value in found if value is not None])
+        assert len(chosen) / 400 == pytest.approx(probability, abs=0.08)
+        assert ((chosen >= 0) & (chosen < 1)).all()
+        # Nothing else of the draw depends on it.
+        assert replace(draw(config, 7), **{field[name]: None}) == draw(CONFIG, 7)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cutout_at_keypoint": 1.5}, "cutout_at_keypoint: expected 0 to 1, found 1.5"),
+        ({"part_probability": -0.1}, "part_probability: expected 0 to 1, found -0.1"),
+        ({"part_probability": float("nan")}, "part_probability: expected 0 to 1"),
+        ({"fills": ("black", "gray")}, "fills: expected some of .*edge, found gray"),
+        ({"fills": ()}, "fills: expected some of .*edge, found none"),
+    ],
+)
+def test_impossible_values_are_refused(values, message: str) -> None:
+    with pytest.raises(ValueError, match=f"augment.{message}") as caught:
+        AugmentConfig(**values)
+    assert "\n" not in str(caught.value)
+
+
+BOX = np.array([10.0, 20, 30, 80])
+
+
+def people_of_keypoints() -> list[np.ndarray]:
+    generator = np.random.default_rng(4)
+    return [
+        BOX[:2] + generator.uniform(0, 1, (count, 2)) * BOX[2:]
+        for count in (6, 7, 14, 17)
+        for _ in range(5)
+    ]
+
+
+@pytest.mark.parametrize("output_hw", [(64, 48), (48, 64), (40, 120)])
+@pytest.mark.parametrize("turned", [False, True], ids=["tall", "wide"])
+def test_part_crops_contain_their_part_and_are_not_too_close(output_hw, turned) -> None:
+    for keypoints_xy in people_of_keypoints():
+        box = BOX[[1, 0, 3, 2]] if turned else BOX
+        keypoints_xy = keypoints_xy[:, ::-1] if turned else keypoints_xy
+        count = len(keypoints_xy)
+        whole = Augmentation().affine(box, output_hw)
+        for which in range(count):
+            a = Augmentation(part_focus=(which + 0.5) / count)
+            part_box = a.part_box(keypoints_xy, box)
+            affine = a.affine(part_box, output_hw)
+            distances = np.hypot(*(keypoints_xy - keypoints_xy[which]).T)
+            near = np.argsort(distances)[: -(-count // 2)]
+            seen = transform_points(affine, keypoints_xy[near])
+            assert (seen > -0.5).all() and (
+                seen < np.array(output_hw[::-1]) - 0.5
+            ).all()
+            assert affine[0, 0] <= 2 * whole[0, 0] + 1e-9
+
+
+def test_a_part_is_nearer_than_the_person() -> None:
+    keypoints_xy = BOX[:2] + np.linspace(0, 1, 14)[:, None] * BOX[2:]
+    box = Augmentation(part_focus=0.0).part_box(keypoints_xy, BOX)
+    # The upper half of the keypoints, 6 of 13 steps down, in a square of half
+    # the person's height.
+    assert box[2:].tolist() == [40, 40]
+    np.testing.assert_allclose(box[:2] + 20, BOX[:2] + BOX[2:] * 3 / 13)
+
+
+def test_without_a_focus_or_with_few_keypoints_the_whole_person_is_taken() -> None:
+    keypoints_xy = people_of_keypoints()[0]
+    assert Augmentation().part_box(keypoints_xy, BOX) is BOX
+    a = Augmentation(part_focus=0.5)
+    assert a.part_box(keypoints_xy[:5], BOX) is BOX
+    assert a.part_box(keypoints_xy[:6], BOX) is not BOX

@@ -9,7 +9,7 @@ import pytest
 from tinypose.data.coco import count_skipped, read_coco
 from tinypose.errors import TinyposeError
 from tinypose.images import write_image
-from tinypose.skeletons import AI_CHALLENGER, COCO
+from tinypose.skeletons import AI_CHALLENGER, COCO, Skeleton
 
 NAMES = ["Head Top", "neck", "Left Hand", "Right-Hand"]
 
@@ -78,6 +78,23 @@ def test_people_are_read_as_labelled(tmp_path):
     assert second.area is None
     assert second.picture == tmp_path / "images" / "sub" / "b.png"
     assert second.load_image().shape == (30, 40, 3)
+
+
+def test_weights_are_read(tmp_path):
+    content = _content()
+    content["annotations"][0]["keypoint_weights"] = [1, 0.25, 0, 0.5]
+    first, second = read_coco(_write(tmp_path, content))
+    assert first.weights.tolist() == [1.0, 0.25, 0.0, 0.5]
+    assert second.weights is None
+
+
+def test_weights_follow_their_keypoints_to_another_skeleton(tmp_path):
+    content = _content()
+    content["annotations"][0]["keypoint_weights"] = [0.9, 0.25, 0.1, 0.5]
+    first, second = read_coco(_write(tmp_path, content))
+    target = Skeleton(name="t", names=("neck", "nose", "right_hand"))
+    assert first.with_skeleton(target).weights.tolist() == [0.25, 0.0, 0.5]
+    assert second.with_skeleton(target).weights is None
 
 
 def test_skeleton_is_made_from_the_category(tmp_path):
@@ -196,6 +213,26 @@ MALFORMED = {
     "box too short": (_set(*PERSON, "bbox", [1, 2, 3]), "4 numbers as 'bbox'"),
     "box negative": (_set(*PERSON, "bbox", [1, 2, 3, -4]), "negative size"),
     "area a text": (_set(*PERSON, "area", "big"), "'area'"),
+    "weights too short": (
+        _set(*PERSON, "keypoint_weights", [1, 1, 1]),
+        r"annotations\[0\].*4 numbers as 'keypoint_weights', found 3 values",
+    ),
+    "weights too large": (
+        _set(*PERSON, "keypoint_weights", [1, 1.5, 1, 0]),
+        r"annotations\[0\].*'keypoint_weights' from 0 to 1, found \[1.0, 1.5",
+    ),
+    "weights negative": (
+        _set(*PERSON, "keypoint_weights", [1, -0.1, 1, 0]),
+        "'keypoint_weights' from 0 to 1",
+    ),
+    "weights no list": (
+        _set(*PERSON, "keypoint_weights", 1),
+        "4 numbers as 'keypoint_weights', found 1",
+    ),
+    "weight null": (
+        _set(*PERSON, "keypoint_weights", [1, None, 1, 1]),
+        "finite numbers as 'keypoint_weights', found None",
+    ),
     "absolute picture": (_set("images", 0, "file_name", "/a.png"), "inside"),
     "picture outside": (_set("images", 0, "file_name", "x/../../a.png"), "inside"),
     "windows path": (_set("images", 0, "file_name", "C:\\a.png"), "inside"),

@@ -1,6 +1,7 @@
 """The pipeline: crops and labels agree; batches follow from the seed."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tinypose.data.augment import Augmentation, AugmentConfig
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.data.sample import Sample
+from tinypose.data.stick_people import stick_people
 from tinypose.errors import TinyposeError
 from tinypose.skeletons import Skeleton
 
@@ -133,11 +135,97 @@ def test_an_epoch_equals_its_steps(backend: str) -> None:
         np.testing.assert_array_equal(images, expected.images)
         np.testing.assert_array_equal(labels["keypoints_xy"], expected.keypoints_xy)
         np.testing.assert_array_equal(labels["visible"], expected.visible)
+        np.testing.assert_array_equal(labels["weights"], expected.weights)
+
+
+def test_weights_are_those_of_the_labels_and_follow_the_flip() -> None:
+    trusted = replace(sample(1), weights=np.array([0.25, 0.75]))
+    hidden = replace(trusted, visible=np.array([2, 0], np.uint8))
+    crops = CropDataset([trusted, hidden, sample(2)], HW)
+    plain = crops.batch(range(3))
+    assert plain.weights.dtype == np.float32
+    assert plain.weights.tolist() == [[0.25, 0.75], [0.25, 0], [1, 1]]
+    flipped = crops.batch(range(3), [Augmentation(flip=True)] * 3)
+    assert flipped.weights.tolist() == [[0.75, 0.25], [0, 0.25], [1, 1]]
+    assert ((flipped.weights > 0) == (flipped.visible > 0)).all()
+
+
+@pytest.mark.parametrize("size", [(48, 36), (96, 72)], ids=["smaller", "larger"])
+def test_resized_crops_equal_those_of_that_size(size) -> None:
+    crops = CropDataset([sample(1), sample(2)], HW)
+    resized, built = crops.resized(size), CropDataset([sample(1), sample(2)], size)
+    # The people are small: neither cache has shrunk them.
+    assert resized._regions is crops._regions
+    assert (resized.input_hw, crops.input_hw) == (size, HW)
+    for augmentation in AUGMENTATIONS.values():
+        first, second = (c.batch([0, 1], [augmentation] * 2) for c in (resized, built))
+        assert first.images.shape == (2, *size, 3)
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_resized_crops_of_large_pictures_keep_their_labels() -> None:
+    crops = CropDataset([sample(1, (1200, 900), 40)], HW).resized((32, 24))
+    image, points, _ = crops.crop(0, Augmentation(rotation=0.4))
+    np.testing.assert_allclose(centroid(image, 0), points[0], atol=0.25)
+
+
+def test_resized_has_the_same_aspect_ratio() -> None:
+    with pytest.raises(TinyposeError, match=r"ratio of 64x48.*found 64x64"):
+        dataset(1).resized((64, 64))
+    assert dataset(1).resized((33, 24)).input_hw == (33, 24)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_the_cutout_hides_a_labelled_keypoint(name: str) -> None:
+    one = replace(sample(1), visible=np.array([0, 2], np.uint8))
+    crops = CropDataset([one], HW)
+    for focus in (0.0, 0.6, 0.99):
+        augmentation = replace(
+            AUGMENTATIONS[name],
+            cutout=(0.0, 0.0, 0.3, 0.3),
+            cutout_colour=(0, 0, 250),
+            cutout_focus=focus,
+        )
+        image, points, visible = crops.crop(0, augmentation)
+        (x, y) = points[np.argmax(visible)]
+        np.testing.assert_allclose(centroid(image, 2), (x, y), atol=0.6)
+
+
+@pytest.mark.parametrize(
+    ("fill", "expected"),
+    [
+        pytest.param((0, 0, 0), [0, 0, 0], id="black"),
+        pytest.param((7, 130, 250), [7, 130, 250], id="colour"),
+        pytest.param(None, [90, 90, 90], id="edge"),
+    ],
+)
+def test_what_lies_outside_the_picture_is_filled(fill, expected) -> None:
+    image, _, _ = dataset(1).crop(0, Augmentation(scale=0.3, fill=fill))
+    assert image[0, 0].tolist() == image[-1, -1].tolist() == expected
+    assert image[HW[0] // 2, 0].tolist() == expected
+
+
+def test_part_crops_show_the_part_at_twice_the_size_at_most() -> None:
+    (person,) = stick_people([3])
+    crops = CropDataset([person], HW)
+    whole = crops.crop(0, Augmentation())[1]
+    labelled = person.visible > 0
+    for focus in (0.0, 0.4, 0.9):
+        a = Augmentation(part_focus=focus)
+        _, points, visible = crops.crop(0, a)
+        assert visible.tolist() == person.visible.tolist()
+        which = np.flatnonzero(labelled)[int(focus * labelled.sum())]
+        assert (points[which] > -0.5).all() and (points[which] < HW[::-1]).all()
+        inside = ((points > -0.5) & (points < HW[::-1])).all(axis=1) & labelled
+        assert inside.sum() >= labelled.sum() / 2
+        zoom = np.ptp(points, axis=0) / np.ptp(whole, axis=0)
+        assert (zoom > 1.1).all() and (zoom <= 2 + 1e-9).all()
+        a = replace(a, part_focus=None)
+        np.testing.assert_array_equal(crops.crop(0, a)[1], whole)
 
 
 def test_people_without_labels_are_counted_not_trained_on() -> None:
-    from dataclasses import replace
-
     nobody = replace(sample(5), visible=np.zeros(2, np.uint8))
     mixed = CropDataset([sample(1), nobody, sample(2)], HW)
     assert (len(mixed), mixed.num_empty) == (2, 1)
@@ -146,8 +234,6 @@ def test_people_without_labels_are_counted_not_trained_on() -> None:
 
 
 def broken(number: int) -> Sample:
-    from dataclasses import replace
-
     return replace(
         sample(number), sample_id=f"bad{number}", picture=Path("none") / f"{number}.jpg"
     )

@@ -65,7 +65,7 @@ def test_without_augmentation_all_crops_are_the_plain_one(people):
         contrast=0.0,
         colour=0.0,
         cutout_probability=0.0,
-        random_fill_probability=0.0,
+        fills=("black",),
     )
     view = CropView(input_hw=(64, 48), encode=_encode, augment=still)
     plain, first, second, _ = augmented_row(people[1], 1, view)

@@ -44,6 +44,7 @@ def test_averages_follow_the_weights(config: Config, optimizer: str) -> None:
     labels = {
         "keypoints_xy": np.full((8, 3, 2), 12.0, "float32"),
         "visible": np.full((8, 3), 2, "uint8"),
+        "weights": np.ones((8, 3), "float32"),
     }
     for step in range(12):
         task.train_on_batch(np.zeros((8, 48, 32, 3), "uint8"), labels)

@@ -1,4 +1,4 @@
-"""``tinypose data``: check labelled data, and look at it."""
+"""``tinypose data``: check labelled data, look at it and clean it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinypose.cli.console import progress_bar
-from tinypose.errors import UsageError
+from tinypose.errors import TinyposeError, UsageError
 
 if TYPE_CHECKING:
     from tinypose.data.check import CheckReport
+    from tinypose.data.sample import Sample
     from tinypose.data.show import CropView
+    from tinypose.skeletons import Skeleton
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -105,6 +107,127 @@ def show(
     picked = choose_samples(labelled or samples, count, seed)
     for path in show_samples(out, picked, view):
         typer.echo(f"look at: {path}")
+
+
+@app.command()
+def clean(
+    predictions: Annotated[
+        Path,
+        typer.Option(
+            help="What other models say: an .npz with an array (people, keypoints, "
+            "x y ...) per model.",
+            metavar="FILE",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="COCO-style JSON to write.")],
+    specs: Specs = None,
+    data: DataOption = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Without labelled data: the pictures that the predictions name.",
+            metavar="DIR",
+        ),
+    ] = None,
+    skeleton: Annotated[
+        str, typer.Option(help="Of the predictions, without labelled data.")
+    ] = "lsp",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="TEACHER:KEYPOINT that means another point; repeatable.",
+            metavar="TEACHER:KEYPOINT",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0.01, max=1.0, help="Same place, in torso lengths.")
+    ] = 0.2,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write pictures before and after here.", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Fix, fill and weigh labels with the predictions of other models.
+
+    Where models agree with each other, they confirm a label, replace an
+    outlier or fill a gap; where they do not, the label stays. Without labelled
+    data, pictures are labelled by the models alone. The result trains like any
+    other data.
+
+    Example:  tinypose data clean lspet=data/lspet --predictions teachers.npz
+    --out lspet_clean.json
+    """
+    from tinypose.data.clean import clean_samples
+    from tinypose.data.clean_report import summary, write_clean_report
+    from tinypose.data.coco_writer import write_coco
+    from tinypose.data.teachers import (
+        ignore_keypoints,
+        match_rows,
+        read_predictions,
+        unlabelled_samples,
+    )
+
+    if out.suffix != ".json":
+        raise UsageError(f"--out: expected a name ending in .json, found {out}")
+    labelled, target = _labelled([*(specs or []), *(data or [])], images, skeleton)
+    said = read_predictions(predictions, target)
+    said = ignore_keypoints(said, ignore or [], target)
+    samples = labelled or unlabelled_samples(said, images or Path(), target)
+    folder = images or _common_folder(samples)
+    teachers = match_rows(said, samples)
+    with progress_bar("cleaning", len(samples)) as progress:
+        cleaned = clean_samples(
+            samples, teachers, tolerance=tolerance, progress=progress
+        )
+    write_coco(out, [person.after for person in cleaned], folder)
+    for line in summary(cleaned):
+        typer.echo(line)
+    typer.echo(f"train with  --data coco={out},images={folder}")
+    if report is not None:
+        typer.echo(f"look at: {write_clean_report(report, cleaned)}")
+
+
+def _labelled(
+    specs: list[str], images: Path | None, skeleton: str
+) -> "tuple[list[Sample], Skeleton]":
+    """Return the labelled people, if there are any, and their skeleton."""
+    from tinypose.data.sources import load_data
+    from tinypose.skeletons import load_skeleton
+
+    if bool(specs) == (images is not None):
+        raise UsageError(
+            "expected either labelled data such as lspet=PATH or --images DIR with "
+            "the pictures that the predictions name"
+        )
+    if images is not None:
+        if not images.is_dir():
+            raise TinyposeError(
+                f"{images}: expected the folder of pictures, found none"
+            )
+        return [], load_skeleton(skeleton)
+    samples = load_data(specs)
+    skeletons = {sample.skeleton.names: sample.skeleton for sample in samples}
+    if len(skeletons) > 1:
+        found = " and ".join(skeleton.name for skeleton in skeletons.values())
+        raise UsageError(
+            f"expected data of one skeleton, found {found}; clean one set at a time"
+        )
+    return samples, samples[0].skeleton
+
+
+def _common_folder(samples: "Sequence[Sample]") -> Path:
+    """Return the folder that holds all pictures."""
+    import os
+
+    folders = set()
+    for sample in samples:
+        if not isinstance(sample.picture, Path):
+            raise UsageError(
+                "expected people in picture files, found a drawn one, "
+                f"{sample.sample_id}"
+            )
+        folders.add(os.path.abspath(sample.picture.parent))
+    return Path(os.path.commonpath(folders))
 
 
 def _join(specs: list[str] | None, data: list[str] | None) -> list[str]:

@@ -29,7 +29,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("models")(models.models)
-app.add_typer(data.app, name="data", help="Check and look at labelled data.")
+app.add_typer(data.app, name="data", help="Check, look at and clean labelled data.")
 
 
 @app.callback(invoke_without_command=True)

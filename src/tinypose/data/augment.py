@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 from tinypose.geometry import BOX_PADDING, FloatArray, crop_affine
 from tinypose.images import Image
 
+FILLS = ("black", "grey", "colour", "edge")
+"""What can lie outside the picture; see ``AugmentConfig``."""
+
+MIN_PART_KEYPOINTS = 6
+"""Fewer labelled keypoints than this have no half that shows anything."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
@@ -30,8 +36,12 @@ class AugmentConfig:
         colour: Each channel multiplied, uniform in 1 plus or minus this.
         cutout_probability: How often a rectangle is painted over.
         cutout_range: Side of that rectangle as a fraction of the crop.
-        random_fill_probability: How often what lies outside the picture is a
-            random colour instead of black.
+        cutout_at_keypoint: How often the rectangle lies on a labelled keypoint
+            instead of anywhere.
+        part_probability: How often the crop is taken around a part of the body,
+            the nearer half of the labelled keypoints around one of them.
+        fills: What lies outside the picture, one of these drawn at random:
+            ``black``, ``grey``, ``colour`` (any) or ``edge`` (repeated).
     """
 
     rotation_degrees: float = 40.0
@@ -44,7 +54,9 @@ class AugmentConfig:
     colour: float = 0.15
     cutout_probability: float = 0.3
     cutout_range: tuple[float, float] = (0.1, 0.35)
-    random_fill_probability: float = 0.5
+    cutout_at_keypoint: float = 0.0
+    part_probability: float = 0.0
+    fills: tuple[str, ...] = ("black", "colour")
 
     def __post_init__(self) -> None:
         for name, low in (("scale_range", 0.05), ("cutout_range", 0.0)):
@@ -64,12 +76,22 @@ class AugmentConfig:
                 raise ValueError(
                     f"augment.{name}: expected 0 to 1, found {getattr(self, name)}"
                 )
-        for name in ("upside_down", "flip", "cutout", "random_fill"):
-            value = getattr(self, f"{name}_probability")
+        for name in (
+            "upside_down_probability",
+            "flip_probability",
+            "cutout_probability",
+            "cutout_at_keypoint",
+            "part_probability",
+        ):
+            value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise ValueError(
-                    f"augment.{name}_probability: expected 0 to 1, found {value}"
-                )
+                raise ValueError(f"augment.{name}: expected 0 to 1, found {value}")
+        unknown = [name for name in self.fills if name not in FILLS]
+        if unknown or not self.fills:
+            raise ValueError(
+                f"augment.fills: expected some of {', '.join(FILLS)}, found "
+                f"{unknown[0] if unknown else 'none'}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +108,11 @@ class Augmentation:
         cutout: x, y, width, height of a painted rectangle as fractions of the
             crop, or None.
         cutout_colour: Its colour.
-        fill: Colour of what lies outside the picture.
+        cutout_focus: Which labelled keypoint the rectangle lies on, as a
+            fraction of their number, or None for where ``cutout`` says.
+        part_focus: Likewise, the keypoint around which the crop is taken, or
+            None for the whole person.
+        fill: Colour of what lies outside the picture; None repeats its edge.
     """
 
     rotation: float = 0.0
@@ -97,7 +123,9 @@ class Augmentation:
     offset: float = 0.0
     cutout: tuple[float, float, float, float] | None = None
     cutout_colour: tuple[int, int, int] = (0, 0, 0)
-    fill: tuple[int, int, int] = (0, 0, 0)
+    cutout_focus: float | None = None
+    part_focus: float | None = None
+    fill: tuple[int, int, int] | None = (0, 0, 0)
 
     def affine(
         self,
@@ -116,17 +144,44 @@ class Augmentation:
             flip=self.flip,
         )
 
-    def recolour(self, crop: Image) -> Image:
-        """Return the crop (height, width, 3) with new colours and the cutout."""
+    def part_box(self, keypoints_xy: FloatArray, box_xywh: FloatArray) -> FloatArray:
+        """Return the box (4,) to crop: the person's, or that of a part.
+
+        Args:
+            keypoints_xy: (num_labelled, 2) labelled keypoints, picture pixels.
+            box_xywh: (4,) the person's box.
+        """
+        if self.part_focus is None or len(keypoints_xy) < MIN_PART_KEYPOINTS:
+            return box_xywh
+        focus = keypoints_xy[int(self.part_focus * len(keypoints_xy))]
+        distances = np.linalg.norm(keypoints_xy - focus, axis=1)
+        part = keypoints_xy[np.argsort(distances)[: (len(keypoints_xy) + 1) // 2]]
+        low, high = part.min(axis=0), part.max(axis=0)
+        # Never closer than twice: beyond, the picture has nothing to show.
+        centre = (low + high) / 2
+        size = np.maximum(high - low, box_xywh[2:].max() / 2)
+        return np.concatenate([centre - size / 2, size])
+
+    def recolour(self, crop: Image, keypoints_xy: FloatArray | None = None) -> Image:
+        """Return the crop (height, width, 3) with new colours and the cutout.
+
+        ``keypoints_xy`` (num_labelled, 2) in the crop are those that the cutout
+        may lie on.
+        """
         if self.gain != (1.0, 1.0, 1.0) or self.offset:
             crop = np.asarray(cv2.LUT(crop, self._table()), np.uint8)
         if self.cutout is not None:
             height, width = crop.shape[:2]
             x, y, w, h = self.cutout
-            left, top = round(x * width), round(y * height)
-            right, bottom = round((x + w) * width), round((y + h) * height)
+            focus = self.cutout_focus
+            if focus is not None and keypoints_xy is not None and len(keypoints_xy):
+                centre = keypoints_xy[int(focus * len(keypoints_xy))]
+                x, y = (centre + 0.5) / (width, height) - np.array([w, h]) / 2
+            # A keypoint, and the rectangle with it, may lie outside the crop.
+            left, right = (max(round(edge * width), 0) for edge in (x, x + w))
+            top, bottom = (max(round(edge * height), 0) for edge in (y, y + h))
             crop = crop.copy()
-            crop[max(top, 0) : bottom, max(left, 0) : right] = self.cutout_colour
+            crop[top:bottom, left:right] = self.cutout_colour
         return crop
 
     def _table(self) -> NDArray[np.uint8]:
@@ -143,7 +198,7 @@ def draw_augmentation(
     The generator is asked for the same number of values whatever they turn out
     to be, so one probability never shifts the other draws.
     """
-    u = generator.uniform(size=20)
+    u = generator.uniform(size=24)
 
     def symmetric(value: float, limit: float) -> float:
         return (2 * value - 1) * limit
@@ -167,6 +222,13 @@ def draw_augmentation(
             float(height),
         )
     colours = generator.integers(0, 256, size=(2, 3)).tolist()
+    fill = config.fills[int(u[16] * len(config.fills))]
+    fill_colours = {
+        "black": (0, 0, 0),
+        "grey": (128, 128, 128),
+        "colour": tuple(colours[1]),
+        "edge": None,
+    }
     return Augmentation(
         rotation=float(symmetric(u[1], limit)),
         scale=float(np.exp(low + u[2] * (high - low))),
@@ -176,5 +238,7 @@ def draw_augmentation(
         offset=symmetric(u[10], config.brightness),
         cutout=cutout,
         cutout_colour=tuple(colours[0]),
-        fill=tuple(colours[1]) if u[16] < config.random_fill_probability else (0, 0, 0),
+        cutout_focus=float(u[18]) if u[17] < config.cutout_at_keypoint else None,
+        part_focus=float(u[20]) if u[19] < config.part_probability else None,
+        fill=fill_colours[fill],
     )

@@ -33,6 +33,8 @@ def read_coco(path: Path, images: Path | None = None) -> list[Sample]:
     Keypoint coordinates count from the centre of the first pixel, as ours do;
     a COCO box counts from the picture's corner and is moved by half a pixel.
     A person without a box gets the tight box of the labelled keypoints.
+    ``keypoint_weights``, one number of 0 to 1 per keypoint, is what
+    ``tinypose data clean`` adds to COCO's format: how far to trust each label.
     Crowds and people without a labelled keypoint are left out:
     ``count_skipped`` says how many.
 
@@ -83,6 +85,7 @@ def skipped_in_coco(path: Path, content: Any) -> dict[str, int]:
     return counts
 
 
+WEIGHTS = "keypoint_weights"
 CROWD, UNLABELLED = "crowds", "people without a labelled keypoint"
 SKIP_REASONS = (CROWD, UNLABELLED)
 
@@ -176,6 +179,15 @@ def _sample(coco: _Coco, person: _Person, folder: Path) -> Sample:
                 f"a negative size in {brief(box)}"
             )
         box_xywh = box_xywh - [0.5, 0.5, 0.0, 0.0]
+    weights = person.record.get(WEIGHTS)
+    if weights is not None:
+        count = coco.skeleton.num_keypoints
+        weights = expect_numbers(weights, count, person.where, f"{WEIGHTS!r}")
+        if (weights < 0).any() or (weights > 1).any():
+            raise TinyposeError(
+                f"{person.where}: expected {WEIGHTS!r} from 0 to 1, found "
+                f"{brief(weights.tolist())}"
+            )
     return Sample(
         sample_id=person.name,
         picture=folder / person.file_name,
@@ -184,6 +196,7 @@ def _sample(coco: _Coco, person: _Person, folder: Path) -> Sample:
         visible=np.minimum(person.visible, VISIBLE).astype(np.uint8),
         box_xywh=box_xywh,
         area=expect_positive(person.record.get("area"), person.where, "'area'"),
+        weights=weights,
     )
 
 

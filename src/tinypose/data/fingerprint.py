@@ -18,6 +18,8 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     for sample in samples:
         digest.update(sample.sample_id.encode())
         digest.update(np.ascontiguousarray(sample.visible).tobytes())
+        if sample.weights is not None:
+            digest.update(np.asarray(sample.weights, "<f8").round(3).tobytes())
         labelled = sample.keypoints_xy[sample.visible > 0]
         for values in (labelled, sample.box_xywh):
             digest.update(np.asarray(values, "<f8").round(3).tobytes())

@@ -5,6 +5,7 @@ epoch, step) alone. A run that is resumed in the middle of an epoch therefore
 sees exactly what an uninterrupted one would.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,18 +40,23 @@ MAX_UNREADABLE = 0.05
 REACH = 2.2
 """How much more than the plain crop is cached, for rotation, scale and shift."""
 
+ASPECT_SLACK = 1.05
+"""How much the aspect ratio may differ between crops from the same cache."""
+
 
 class Batch(NamedTuple):
     """Crops and their labels.
 
     ``images`` (batch, height, width, 3) uint8 RGB; ``keypoints_xy`` (batch,
     num_keypoints, 2) float32 in crop pixels; ``visible`` (batch,
-    num_keypoints) uint8 as in ``Sample``.
+    num_keypoints) uint8 as in ``Sample``; ``weights`` (batch, num_keypoints)
+    float32, how far each label is trusted, 0 where there is none.
     """
 
     images: NDArray[np.uint8]
     keypoints_xy: NDArray[np.float32]
     visible: NDArray[np.uint8]
+    weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,31 +125,62 @@ class CropDataset:
         images = np.empty((len(indices), height, width, 3), np.uint8)
         keypoints_xy = np.empty((len(indices), num_keypoints, 2), np.float32)
         visible = np.empty((len(indices), num_keypoints), np.uint8)
+        weights = np.empty((len(indices), num_keypoints), np.float32)
         for row, index in enumerate(indices):
             augmentation = augmentations[row] if augmentations else Augmentation()
             images[row], keypoints_xy[row], visible[row] = self.crop(
                 int(index), augmentation
             )
-        return Batch(images, keypoints_xy, visible)
+            weights[row] = self._weights(int(index), augmentation.flip)
+        return Batch(images, keypoints_xy, visible, weights)
 
     def crop(
         self, index: int, augmentation: Augmentation
     ) -> tuple[Image, FloatArray, NDArray[np.uint8]]:
         """Return one sample's crop, keypoints_xy in it and visibility."""
         sample = self.samples[index]
-        affine = augmentation.affine(sample.box_xywh, self.input_hw, self.padding)
+        labelled = sample.visible > 0
+        box_xywh = augmentation.part_box(sample.keypoints_xy[labelled], sample.box_xywh)
+        affine = augmentation.affine(box_xywh, self.input_hw, self.padding)
         region = self._regions[index] or self._cut(sample)
         region_to_crop = compose_affines(affine, invert_affine(region.image_to_region))
         crop = warp_image(
             region.pixels, region_to_crop, self.input_hw, augmentation.fill
         )
         keypoints_xy = transform_points(affine, sample.keypoints_xy)
+        crop = augmentation.recolour(crop, keypoints_xy[labelled])
         visible = sample.visible
         if augmentation.flip:
             # The affine has mirrored the places; the names follow here.
             order = self.skeleton.flip_indices
             keypoints_xy, visible = keypoints_xy[order], visible[order]
-        return augmentation.recolour(crop), keypoints_xy, visible
+        return crop, keypoints_xy, visible
+
+    def _weights(self, index: int, flip: bool) -> FloatArray:
+        sample = self.samples[index]
+        labelled = (sample.visible > 0).astype(np.float64)
+        weights = labelled if sample.weights is None else labelled * sample.weights
+        return weights[self.skeleton.flip_indices] if flip else weights
+
+    def resized(self, input_hw: tuple[int, int]) -> "CropDataset":
+        """Return the same samples with crops of another size; the cache is shared.
+
+        Crops larger than this set's are less sharp than they could be.
+
+        Raises:
+            TinyposeError: the size has another aspect ratio, so that its crops
+                show more of the pictures than is cached.
+        """
+        (height, width), (own_height, own_width) = input_hw, self.input_hw
+        aspect = width * own_height / (height * own_width)
+        if not 1 / ASPECT_SLACK <= aspect <= ASPECT_SLACK:
+            raise TinyposeError(
+                f"expected crops of the aspect ratio of {own_height}x{own_width}, "
+                f"which are cached, found {height}x{width}; choose another size"
+            )
+        other = copy.copy(self)
+        other.input_hw = input_hw
+        return other
 
     def image_to_crop(self, index: int) -> FloatArray:
         """Return the affine (2, 3) of a sample's plain crop."""
@@ -260,8 +297,8 @@ class TrainingBatches:
     def epoch(self, epoch: int, first_step: int = 0) -> Any:
         """Return the rest of an epoch as what Keras' ``fit`` takes.
 
-        Elements are (images, {"keypoints_xy", "visible"}): a tf.data dataset
-        on TensorFlow, a generator on Keras' other backends.
+        Elements are (images, {"keypoints_xy", "visible", "weights"}): a tf.data
+        dataset on TensorFlow, a generator on Keras' other backends.
         """
         import keras
 
@@ -274,17 +311,23 @@ class TrainingBatches:
         import tensorflow as tf
 
         def load(step: Any) -> tuple[Any, dict[str, Any]]:
-            images, keypoints_xy, visible = tf.numpy_function(
+            images, keypoints_xy, visible, weights = tf.numpy_function(
                 lambda s: tuple(self.batch(epoch, int(s))),
                 [step],
-                (tf.uint8, tf.float32, tf.uint8),
+                (tf.uint8, tf.float32, tf.uint8, tf.float32),
                 stateful=False,
             )
             count = self.dataset.skeleton.num_keypoints
             images.set_shape((self.batch_size, *self.dataset.input_hw, 3))
             keypoints_xy.set_shape((self.batch_size, count, 2))
             visible.set_shape((self.batch_size, count))
-            return images, {"keypoints_xy": keypoints_xy, "visible": visible}
+            weights.set_shape((self.batch_size, count))
+            labels = {
+                "keypoints_xy": keypoints_xy,
+                "visible": visible,
+                "weights": weights,
+            }
+            return images, labels
 
         dataset = tf.data.Dataset.range(steps.start, steps.stop)
         dataset = dataset.map(load, num_parallel_calls=NUM_WORKERS, deterministic=True)
@@ -312,4 +355,5 @@ def _as_pair(batch: Batch) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
     return batch.images, {
         "keypoints_xy": batch.keypoints_xy,
         "visible": batch.visible,
+        "weights": batch.weights,
     }

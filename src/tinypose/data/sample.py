@@ -29,6 +29,8 @@ class Sample:
         box_xywh: (4,) float64, the person's tight box in picture pixels.
         area: The person's area in square pixels, for OKS, if known.
         head_size: Length that normalises PCKh, in pixels, if labelled.
+        weights: (num_keypoints,) float64, 0..1, how much training trusts each
+            label; None trusts all alike.
     """
 
     sample_id: str
@@ -39,6 +41,7 @@ class Sample:
     box_xywh: NDArray[np.float64]
     area: float | None = None
     head_size: float | None = None
+    weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         count = self.skeleton.num_keypoints
@@ -50,6 +53,10 @@ class Sample:
             found = getattr(self, name).shape
             if found != shape:
                 raise ValueError(f"expected {name} of shape {shape}, received {found}")
+        if self.weights is not None and self.weights.shape != (count,):
+            raise ValueError(
+                f"expected weights of shape {(count,)}, received {self.weights.shape}"
+            )
 
     def load_image(self) -> Image:
         """Return the picture (height, width, 3) uint8 RGB.
@@ -69,11 +76,15 @@ class Sample:
         if target is self.skeleton:
             return self
         source = self.skeleton.mapping_to(target)
+        weights = self.weights
+        if weights is not None:
+            weights = np.where(source >= 0, weights[source], 0.0)
         return replace(
             self,
             skeleton=target,
             keypoints_xy=np.where(source[:, None] >= 0, self.keypoints_xy[source], 0.0),
             visible=np.where(source >= 0, self.visible[source], 0).astype(np.uint8),
+            weights=weights,
         )
 
 

@@ -1,37 +1,129 @@
-"""Start training from another model's weights."""
+"""Start training from another model's weights, of the same size or smaller."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from tinypose.errors import TinyposeError
 from tinypose.models.loading import load_net
 
+NOISE = 0.05
+"""Of a copied channel's weights, relative to their size: two channels that are
+equal learn the same and stay equal."""
 
-def load_initial_weights(net: keras.Model, path: str | Path) -> int:
-    """Copy the weights of layers of the same name and shapes into ``net``.
+_SEED = 0
+
+
+class Initialised(NamedTuple):
+    """How many layers start from another model, as they are or widened."""
+
+    copied: int
+    widened: int
+
+
+def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
+    """Copy the weights of layers of the same name into ``net``.
+
+    A layer that has more channels than its source starts from each of the
+    source's channels in turn, and the layers behind it share out what they
+    take from the copies: up to a little noise, the wider network computes what
+    the narrower one did. Residual blocks that the source lacks start as the
+    identity.
 
     Args:
         net: The network that is to be trained.
         path: A ``.keras`` file.
 
-    Returns:
-        The number of layers that were copied.
-
     Raises:
         TinyposeError: the file does not load or no layer fits.
+
+    Reference:
+        Chen, Goodfellow & Shlens, "Net2Net: accelerating learning via
+        knowledge transfer", ICLR 2016, https://arxiv.org/abs/1511.05641,
+        sections 2.2 and 2.3.
     """
     source = {layer.name: layer for layer in load_net(path).layers}
-    count = 0
+    generator = np.random.default_rng(_SEED)
+    copied = widened = 0
     for layer in net.layers:
         weights = source[layer.name].get_weights() if layer.name in source else []
         shapes = [tuple(variable.shape) for variable in layer.weights]
         if weights and [value.shape for value in weights] == shapes:
             layer.set_weights(weights)
-            count += 1
-    if count == 0:
+            copied += 1
+        elif (
+            weights
+            and _can_widen(layer, weights, shapes)
+            and not (_is_head(net, layer) and weights[0].shape[-1] != shapes[0][-1])
+        ):
+            layer.set_weights(_widen(layer, weights, shapes, generator))
+            widened += 1
+    if copied + widened == 0:
         raise TinyposeError(
             f"{path}: expected layers that fit the network, found none of the same "
             "name and shapes; is it of another family or size?"
         )
-    return count
+    _silence_new_blocks(net, source)
+    return Initialised(copied, widened)
+
+
+def _is_head(net: keras.Model, layer: keras.layers.Layer) -> bool:
+    """Return whether a layer gives keypoints: another's are not ours."""
+    outputs = net.output if isinstance(net.output, dict) else {}
+    return any(layer.name.startswith(name) for name in outputs)
+
+
+def _can_widen(
+    layer: keras.layers.Layer,
+    weights: list[NDArray[Any]],
+    shapes: list[tuple[int, ...]],
+) -> bool:
+    """Return whether only channels were added, and to a kind of layer we know."""
+    kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization)
+    if not isinstance(layer, kinds) or len(weights) != len(shapes):
+        return False
+    for value, shape in zip(weights, shapes, strict=True):
+        if value.ndim != len(shape) or value.shape[:-2] != shape[:-2]:
+            return False
+        if any(old > new for old, new in zip(value.shape, shape, strict=True)):
+            return False
+    return True
+
+
+def _widen(
+    layer: keras.layers.Layer,
+    weights: list[NDArray[Any]],
+    shapes: list[tuple[int, ...]],
+    generator: np.random.Generator,
+) -> list[NDArray[Any]]:
+    widened = []
+    for value, shape in zip(weights, shapes, strict=True):
+        wide = value[..., np.arange(shape[-1]) % value.shape[-1]]
+        if value.ndim == 4:  # a kernel (height, width, in, out)
+            origin = np.arange(shape[2]) % value.shape[2]
+            wide = wide[:, :, origin]
+            wide = wide / np.bincount(origin)[origin][:, None]
+            # The first of the copies stay as they are.
+            new = np.zeros(wide.shape, bool)
+            new[..., value.shape[3] :] = True
+            new[:, :, value.shape[2] :] = True
+            noise = generator.normal(0, NOISE * wide.std(), wide.shape)
+            wide = wide + np.where(new, noise, 0)
+        widened.append(wide.astype(value.dtype))
+    return widened
+
+
+def _silence_new_blocks(
+    net: keras.Model, source: dict[str, keras.layers.Layer]
+) -> None:
+    """Make residual blocks that the source lacks add nothing at first."""
+    for layer in net.layers:
+        if layer.name in source or not isinstance(layer, keras.layers.Add):
+            continue
+        last = layer.name.removesuffix("_add") + "_2_norm"
+        if last in {other.name for other in net.layers}:
+            norm = net.get_layer(last)
+            norm.gamma.assign(np.zeros(norm.gamma.shape))

@@ -57,6 +57,7 @@ class PoseTask(keras.Model):
         for key, predicted in y_pred.items():
             codec = self.codecs[key]
             target, weights = codec.encode(y["keypoints_xy"], y["visible"])
+            weights = weights * y["weights"]
             total += LOSSES[type(codec)](target, predicted, weights)
         # Gradients are summed over replicas.
         return total / self.num_replicas

@@ -1,0 +1,87 @@
+"""Write people as a COCO keypoint JSON that ``read_coco`` reads."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinypose.data.coco import WEIGHTS
+from tinypose.data.sample import Sample
+from tinypose.errors import TinyposeError
+from tinypose.files import write_json
+
+
+def write_coco(path: str | Path, samples: Sequence[Sample], folder: Path) -> None:
+    """Write people of one skeleton as COCO keypoint annotations.
+
+    Names, left/right pairs and edges follow from the skeleton's names and
+    edges. People without a label are written, too: readers leave them out.
+
+    Args:
+        path: The JSON file.
+        samples: One or more, all of one skeleton; their pictures are files.
+        folder: The pictures' folder; file names are relative to it.
+
+    Raises:
+        TinyposeError: a picture is no file inside ``folder``, or the file
+            cannot be written.
+    """
+    images: dict[str, int] = {}
+    annotations = []
+    for number, sample in enumerate(samples, 1):
+        name = _relative(sample, folder)
+        image_id = images.setdefault(name, len(images) + 1)
+        annotations.append(_annotation(sample, number, image_id))
+    skeleton = samples[0].skeleton
+    edges = [[a + 1, b + 1] for a, b in skeleton.edge_indices]
+    content = {
+        "images": [{"id": i, "file_name": name} for name, i in images.items()],
+        "annotations": annotations,
+        "categories": [
+            {
+                "id": 1,
+                "name": "person",
+                "keypoints": list(skeleton.names),
+                "skeleton": edges,
+            }
+        ],
+    }
+    write_json(path, content)
+
+
+def _annotation(sample: Sample, number: int, image_id: int) -> dict[str, Any]:
+    keypoints: list[float] = []
+    for (x, y), flag in zip(sample.keypoints_xy, sample.visible, strict=True):
+        keypoints += [round(float(x), 2), round(float(y), 2), int(flag)]
+        if flag == 0:
+            keypoints[-3:] = [0.0, 0.0, 0]
+    x, y, width, height = sample.box_xywh.tolist()
+    # A COCO box counts from the picture's corner.
+    box = (x + 0.5, y + 0.5, width, height)
+    annotation = {
+        "id": number,
+        "image_id": image_id,
+        "category_id": 1,
+        "iscrowd": 0,
+        "num_keypoints": int((sample.visible > 0).sum()),
+        "keypoints": keypoints,
+        "bbox": [round(value, 2) for value in box],
+        "area": sample.area or round(width * height, 1),
+    }
+    if sample.weights is not None:
+        annotation[WEIGHTS] = [round(float(weight), 3) for weight in sample.weights]
+    return annotation
+
+
+def _relative(sample: Sample, folder: Path) -> str:
+    if isinstance(sample.picture, Path):
+        try:
+            # Absolute, as one may be named from here and the other from the root.
+            picture = Path(os.path.abspath(sample.picture))
+            return picture.relative_to(os.path.abspath(folder)).as_posix()
+        except ValueError:
+            pass
+    raise TinyposeError(
+        f"{sample.sample_id}: expected a picture inside {folder}, found "
+        f"{sample.picture if isinstance(sample.picture, Path) else 'a drawn one'}"
+    )

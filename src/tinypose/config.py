@@ -27,6 +27,9 @@ class TrainingConfig:
 
     Args:
         epochs: Passes over the training set.
+        first_sizes: Smaller pictures to begin with, as [epochs, height, width]
+            each; the remaining epochs have the model's own size. For families
+            that are convolutional throughout.
         batch_size: Samples per step.
         optimizer: ``adam`` or ``adamw``.
         learning_rate: The highest learning rate.
@@ -45,6 +48,7 @@ class TrainingConfig:
     """
 
     epochs: int = 20
+    first_sizes: tuple[tuple[int, int, int], ...] = ()
     batch_size: int = 16
     optimizer: str = "adamw"
     learning_rate: float = 2e-3
@@ -72,6 +76,15 @@ class TrainingConfig:
                     f"training.{name}: expected at least {low}, "
                     f"found {getattr(self, name)}"
                 )
+        smaller = sum(size[0] for size in self.first_sizes)
+        if self.first_sizes and (
+            smaller >= self.epochs or any(min(size) < 1 for size in self.first_sizes)
+        ):
+            raise UsageError(
+                "training.first_sizes: expected [epochs, height, width] each, and "
+                f"fewer than training.epochs = {self.epochs} in all, found "
+                f"{[list(size) for size in self.first_sizes]}"
+            )
         _check_choice("training.optimizer", self.optimizer, ("adam", "adamw"))
         _check_choice("training.schedule", self.schedule, ("cosine", "exponential"))
         if not self.learning_rate > 0:
@@ -111,6 +124,29 @@ class Config:
             object.__setattr__(self, "model", FAMILIES[self.family].config_class())
         if self.padding < 1:
             raise UsageError(f"padding: expected at least 1, found {self.padding}")
+        begin = 0
+        for epochs, _, _ in self.training.first_sizes:
+            self._model_at(begin)  # raises where the size does not fit
+            begin += epochs
+
+    def at_epoch(self, epoch: int) -> "Config":
+        """Return the config with the size of pictures that an epoch has.
+
+        Args:
+            epoch: Counted from 0.
+        """
+        return dataclasses.replace(self, model=self._model_at(epoch))
+
+    def _model_at(self, epoch: int) -> Any:
+        end = 0
+        for epochs, height, width in self.training.first_sizes:
+            end += epochs
+            if epoch < end:
+                try:
+                    return dataclasses.replace(self.model, input_hw=(height, width))
+                except ValueError as error:
+                    raise UsageError(f"training.first_sizes: {error}") from error
+        return self.model
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; ``from_dict`` gives an equal config back."""

@@ -186,3 +186,42 @@ def test_a_folder_without_permission(config, tmp_path, capsys) -> None:
 
 def test_defaults_train_the_default_skeleton() -> None:
     assert Config().model.num_keypoints == 14
+
+
+def run_here(capsys, *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    return stopped.value.code, output.out, output.err
+
+
+@pytest.mark.slow
+def test_weights_of_a_run_start_another_one(config, tmp_path, capsys) -> None:
+    first, weights = tmp_path / "first", tmp_path / "first.npz"
+    few = ["--data", "stick_people:1-8", "--set", "training.epochs=1"]
+    assert run_here(capsys, "train", config, *few, "--out", first)[0] == 0
+    code, out, _ = run_here(capsys, "export", first, "--to", weights)
+    assert code == 0 and out.startswith(f"wrote {weights}: ")
+    second = tmp_path / "second"
+    code, out, err = run_here(
+        capsys, "train", config, *few, "--out", second, "--init", weights
+    )
+    assert code == 0, err
+    assert f"layers start from {weights}" in " ".join((out + err).split())
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ("tiny", "expected a run folder, a .keras or .npz file"),
+        ("mine.tflite", "a .tflite file cannot be trained"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(
+    config, tmp_path, capsys, init, message
+) -> None:
+    arguments = ["--data", "stick_people:1-8", "--out", tmp_path / "run"]
+    code, out, err = run_here(capsys, "train", config, *arguments, "--init", init)
+    assert (code, out) == (2, "")
+    assert message in err and err.count("\n") == 1
+    assert not (tmp_path / "run").exists()

@@ -47,6 +47,26 @@ def test_number_of_parameters(net: keras.Model) -> None:
     assert net.count_params() == expected
 
 
+def test_separable_levels_save_parameters_and_change_no_shape(net) -> None:
+    thin = build_model("conv_hourglass", separable_from=3)
+    kinds = {
+        layer.name.split("_depthwise")[0]
+        for layer in thin.layers
+        if isinstance(layer, keras.layers.DepthwiseConv2D)
+    }
+    assert kinds == {
+        "encoder_3_down",
+        "encoder_3_block_1_1",
+        "encoder_3_block_1_2",
+        "encoder_4_down",
+        "encoder_4_block_1_1",
+        "encoder_4_block_1_2",
+        "decoder_3_conv_1",
+    }
+    assert thin.output_shape == net.output_shape
+    assert thin.count_params() < 0.3 * net.count_params()
+
+
 def test_the_head_starts_near_zero(net: keras.Model) -> None:
     pictures = np.random.default_rng(0).uniform(-1, 1, (1, 160, 160, 3))
     maps = keras.ops.convert_to_numpy(net(pictures.astype("float32"))["heatmaps_1"])
@@ -82,6 +102,7 @@ def test_all_weights_get_a_gradient(net: keras.Model) -> None:
         ({"encoder_blocks": (1, 1)}, r"model.encoder_blocks: expected 4 numbers"),
         ({"decoder_convs": (1, 1)}, r"model.decoder_convs: expected 3 numbers"),
         ({"input_hw": (144, 160)}, r"model.input_hw: .* divide by .* = 32"),
+        ({"separable_from": 5}, r"model.separable_from: expected a level of 1 to 4"),
         ({"num_keypoints": 0}, r"model.num_keypoints: expected at least 1"),
         ({"stem_channels": 0}, r"model.stem_channels: expected at least 1"),
         ({"sigma_cells": 0.0}, r"model.sigma_cells: expected more than 0"),

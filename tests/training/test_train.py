@@ -12,6 +12,7 @@ from tinypose.config import Config, apply_overrides
 from tinypose.data.pipeline import CropDataset
 from tinypose.errors import TinyposeError
 from tinypose.metadata import read_metadata
+from tinypose.models import build_model
 from tinypose.training.display import Display
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
@@ -128,6 +129,79 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert_equal_runs(whole_run, tmp_path / "parts")
 
 
+@pytest.mark.parametrize("step", [3, 6, 8])
+def test_small_pictures_first(config, dots, tmp_path, step: int) -> None:
+    """The size changes after the first epoch; interrupting changes nothing."""
+    config = with_values(config, "training.first_sizes=[[1, 24, 16]]")
+    whole = train(config, dots, tmp_path / "whole")
+    assert len(whole.history) == 2
+    metadata = read_metadata(tmp_path / "whole" / "best.keras")
+    assert metadata.input_hw == (48, 32)
+    # The first epoch's score is of another size and does not count as the best.
+    assert whole.best == whole.history[1][HISTORY_COLUMNS.index("pck")]
+    with pytest.raises(KeyboardInterrupt):
+        train(config, dots, tmp_path / "parts", should_stop=stop_after(step - 1))
+    train(config, dots, tmp_path / "parts")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_the_size_of_the_pictures_changes_what_the_net_sees(
+    config, dots, tmp_path
+) -> None:
+    config = with_values(config, "training.first_sizes=[[1, 24, 16]]")
+    with pytest.raises(KeyboardInterrupt):
+        # The seventh step is the first at the model's own size.
+        train(config, dots, tmp_path / "run", should_stop=stop_after(6))
+    seen = []
+
+    class Spy(CropDataset):
+        def crop(self, index, augmentation):
+            seen.append(self.input_hw)
+            return super().crop(index, augmentation)
+
+    spy = Spy(dots.samples, dots.input_hw)
+    train(config, spy, tmp_path / "run", validation=None)
+    assert set(seen) == {(48, 32)}
+    seen.clear()
+    train(config, spy, tmp_path / "other", validation=None)
+    assert seen[: len(dots)] == [(24, 16)] * len(dots)
+    assert seen[len(dots) :] == [(48, 32)] * len(dots)
+
+
+def test_sizes_that_do_not_fit_are_refused(config) -> None:
+    for value, message in [
+        ("[[2, 24, 16]]", "fewer than training.epochs = 2"),
+        ("[[1, 25, 16]]", "divide by"),
+        ("[[0, 24, 16]]", "epochs, height, width"),
+    ]:
+        with pytest.raises(TinyposeError, match=message):
+            with_values(config, f"training.first_sizes={value}")
+
+
+def test_labels_of_little_weight_teach_little(config, dots) -> None:
+    task = build_task(config, 10)
+    batch = dots.batch(range(8))
+    outputs = task(batch.images)
+    labels = {
+        "keypoints_xy": batch.keypoints_xy,
+        "visible": batch.visible,
+        "weights": batch.weights,
+    }
+    whole = float(task.compute_loss(y=labels, y_pred=outputs))
+    # One keypoint is far off: trusted less, it raises the loss less.
+    wrong = batch.keypoints_xy.copy()
+    wrong[:, 0] = 0.0
+    doubted = batch.weights.copy()
+    doubted[:, 0] = 0.0
+    labels |= {"keypoints_xy": wrong, "weights": doubted}
+    rest = float(task.compute_loss(y=labels, y_pred=outputs))
+    kept = batch.weights.copy()
+    kept[:, 1:] = 0.0
+    labels |= {"keypoints_xy": batch.keypoints_xy, "weights": kept}
+    first = float(task.compute_loss(y=labels, y_pred=outputs))
+    assert whole == pytest.approx((first + 2 * rest) / 3, rel=1e-5)
+
+
 def test_a_finished_run_resumes_to_nothing_more(config, dots, tmp_path) -> None:
     first = train(config, dots, tmp_path / "run")
     before = (tmp_path / "run" / "best.keras").stat().st_mtime_ns
@@ -169,13 +243,59 @@ def test_initial_weights_are_matched_by_name_and_shape(config, tmp_path) -> None
     donor.save(tmp_path / "donor.keras")
     net = build_task(with_values(config, "model.num_keypoints=5"), 10).net
     head = net.get_layer("heatmaps_1_conv").get_weights()[0]
-    count = load_initial_weights(net, tmp_path / "donor.keras")
+    found = load_initial_weights(net, tmp_path / "donor.keras")
     # All layers with weights but the head, which has other keypoints.
-    assert count == sum(bool(layer.weights) for layer in net.layers) - 1
+    layers = sum(bool(layer.weights) for layer in net.layers)
+    assert found == (layers - 1, 0)
     np.testing.assert_array_equal(
         net.get_layer("reception_conv").kernel, donor.get_layer("reception_conv").kernel
     )
     np.testing.assert_array_equal(net.get_layer("heatmaps_1_conv").kernel, head)
+
+
+def test_a_wider_and_deeper_net_starts_as_the_narrower_one(tmp_path) -> None:
+    size = {"input_hw": (32, 32), "num_keypoints": 3, "decoder_convs": (1,)}
+    donor = build_model(
+        "conv_hourglass",
+        **size,
+        stem_channels=4,
+        channels=(6, 8),
+        encoder_blocks=(0, 1),
+    )
+    generator = np.random.default_rng(0)
+    for layer in donor.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.gamma.assign(generator.uniform(0.5, 1.5, shape))
+            layer.beta.assign(generator.normal(0, 0.3, shape))
+            layer.moving_mean.assign(generator.normal(0, 0.3, shape))
+    donor.save(tmp_path / "donor.keras")
+    wide = build_model(
+        "conv_hourglass",
+        **size,
+        stem_channels=6,
+        channels=(6, 20),
+        encoder_blocks=(1, 2),
+    )
+    found = load_initial_weights(wide, tmp_path / "donor.keras")
+    assert found.widened > 0
+    pictures = generator.uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+    expected = keras.ops.convert_to_numpy(donor(pictures)["heatmaps_1"])
+    received = keras.ops.convert_to_numpy(wide(pictures)["heatmaps_1"])
+    other = build_model(
+        "conv_hourglass",
+        **size,
+        stem_channels=4,
+        channels=(6, 8),
+        encoder_blocks=(0, 1),
+    )
+    stranger = keras.ops.convert_to_numpy(other(pictures)["heatmaps_1"])
+    difference = np.abs(received - expected).mean() / np.abs(expected).mean()
+    assert difference < 0.2
+    assert np.abs(stranger - expected).mean() / np.abs(expected).mean() > 0.9
+    # Copies are not equal: they could not learn anything else.
+    kernel = wide.get_layer("encoder_2_down_conv").kernel
+    assert not np.allclose(kernel[..., 0], kernel[..., 8])
 
 
 def test_initial_weights_that_fit_nothing(config, tmp_path) -> None:

@@ -104,7 +104,7 @@ def _predict(out: Path, picture: Path | None) -> None:
     if picture is None:
         write_image(source, images[0])
     _announce(f"tinypose predict {source} --model tiny --save {out / 'shipped'}")
-    predict([str(source)], model="tiny", save=out / "shipped")
+    predict([str(source)], model="small", save=out / "shipped")
 
 
 def _announce(command: str) -> None:

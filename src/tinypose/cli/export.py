@@ -28,7 +28,13 @@ def export(
             metavar="RUN", help="A run folder of `tinypose train`, or a .keras file."
         ),
     ],
-    to: Annotated[Path, typer.Option(metavar="FILE.tflite", help="The file to write.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE.tflite",
+            help="The file to write; FILE.npz for weights to start trainings from.",
+        ),
+    ],
     heads: Annotated[
         bool,
         typer.Option("--heads", help="Export raw heatmaps instead of keypoints."),
@@ -77,8 +83,16 @@ def export(
     from tinypose.data.sources import load_data
     from tinypose.export.litert import require_tflite_path
 
-    to = require_tflite_path(to)
     given = _given(name, licence, refinement)
+    if to.suffix.lower() == ".npz":
+        if heads or batch != 1 or data or precision != "float32" or calibrate:
+            raise UsageError(
+                f"{to}: weights alone take no --heads, --batch, --data, --precision "
+                "or --calibrate"
+            )
+        _write_weights(run, to, given)
+        return
+    to = require_tflite_path(to)
     _check_precision(precision, calibrate)
     load_keras()
     weights = find_weights(run)
@@ -109,6 +123,20 @@ def export(
         check=check,
     )
     _report(to, written, batch, agreements[0])
+
+
+def _write_weights(run: Path, to: Path, given: dict[str, Any]) -> None:
+    """Write the weights of a run alone, to start other trainings from."""
+    load_keras()
+    from tinypose.export.wrapper import load_net
+    from tinypose.models.weight_files import save_weights
+
+    net, metadata = load_net(find_weights(run))
+    save_weights(net, replace(metadata, **given), to)
+    typer.echo(
+        f"wrote {to}: {to.stat().st_size / 1000:.0f} kB\n"
+        f"next:  tinypose train CONFIG --init {to} --data ... --out RUN"
+    )
 
 
 def find_weights(run: Path) -> Path:

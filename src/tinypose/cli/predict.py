@@ -30,7 +30,7 @@ def predict(
         typer.Option(
             help="A shipped model's name, a .tflite or .keras file, or a run folder."
         ),
-    ] = "tiny",
+    ] = "small",
     box: Annotated[
         str | None,
         typer.Option(

@@ -21,7 +21,7 @@ RESUMABLE = (
 def train(
     config: Annotated[
         Path | None,
-        typer.Argument(help="Configuration, such as configs/tiny_hourglass.yaml."),
+        typer.Argument(help="Configuration, such as configs/small.yaml."),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -37,7 +37,9 @@ def train(
     ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="Start from the weights of this run folder or .keras file."),
+        typer.Option(
+            help="Start from the weights of a shipped model, run folder or file."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,
@@ -53,8 +55,8 @@ def train(
 ) -> None:
     """Train a model on labelled photos, or resume a run.
 
-    Example: tinypose train configs/tiny_hourglass.yaml --data lsp=LSP:1-700
-    --val lsp=LSP:701-1000 --out runs/tiny
+    Example: tinypose train configs/small.yaml --data lsp=LSP:1-700
+    --val lsp=LSP:701-1000 --out runs/mine
     """
     if (config is None) == (resume is None):
         raise UsageError("expected either a configuration file or --resume RUN")
@@ -74,7 +76,7 @@ def train(
         "data": [absolute_spec(spec) for spec in data],
         "validation": [absolute_spec(spec) for spec in val or []],
         "limit": limit,
-        "init": str(init.absolute()) if init else None,
+        "init": _initial_name(init) if init else None,
     }
     _run(_new(config, out, record, override or []), device, quiet)
 
@@ -184,14 +186,13 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
     from tinypose.cli.stopping import stop_requested
     from tinypose.config import save_config
     from tinypose.data.sources import describe_spec
-    from tinypose.inference.inputs import find_model
     from tinypose.training.device import choose_device
     from tinypose.training.display import Display
     from tinypose.training.steps import SavedInterrupt
     from tinypose.training.train import TrainingJob, run_training
 
     config, run_dir, record = request.config, request.run_dir, request.record
-    initial = find_model(record["init"]) if record["init"] else None
+    initial = _initial_file(record["init"]) if record["init"] else None
     strategy = choose_device(device)
     with Display(quiet=quiet) as display, stop_requested() as should_stop:
         job = TrainingJob(
@@ -237,6 +238,34 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
         figure = "" if best is None else f", best PCK@0.2 {best:.1f} %"
         typer.echo(f"trained {progress.epoch} epochs{figure}")
         typer.echo(f"model  {run_dir.best}\ncurve  {run_dir.curve}")
+
+
+def _initial_name(init: Path) -> str:
+    """Return what ``--init`` names, good from any folder.
+
+    Raises:
+        UsageError: a shipped model without weights to start from.
+    """
+    from tinypose.weights import shipped, shipped_weights
+
+    name = str(init)
+    if name in shipped_weights():
+        return name
+    if name in shipped() or init.suffix.lower() == ".tflite":
+        raise UsageError(
+            f"--init {name}: expected a run folder, a .keras or .npz file or a shipped "
+            f"model with weights to start from "
+            f"({', '.join(shipped_weights()) or 'none here'}); a .tflite file cannot "
+            "be trained"
+        )
+    return str(init.absolute())
+
+
+def _initial_file(name: str) -> Path:
+    from tinypose.inference.inputs import find_model
+    from tinypose.weights import shipped_weights
+
+    return shipped_weights().get(name) or find_model(name)
 
 
 def _cache(

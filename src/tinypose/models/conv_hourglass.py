@@ -6,6 +6,7 @@ and it learns more per hour of training. Most parameters sit at the lowest
 resolutions, where they cost little time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -13,6 +14,10 @@ from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.models.blocks import batch_norm, output
+from tinypose.models.layers import NearestUpsampling
+
+ConvNorm = Callable[..., KerasTensor]
+"""``conv_norm`` or ``separable_norm``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,9 @@ class ConvHourglassConfig:
         encoder_blocks: Residual blocks of two convolutions at each level, on
             the way down.
         decoder_convs: Convolutions at each level but the last, on the way up.
+        separable_from: The first level whose 3x3 convolutions are depthwise
+            separable: a tenth of the parameters, where a file must be tiny. 0
+            for none.
         sigma_cells: Standard deviation of the target Gaussians, in cells.
     """
 
@@ -40,6 +48,7 @@ class ConvHourglassConfig:
     channels: tuple[int, ...] = (24, 56, 96, 128)
     encoder_blocks: tuple[int, ...] = (0, 1, 1, 1)
     decoder_convs: tuple[int, ...] = (1, 1, 1)
+    separable_from: int = 0
     sigma_cells: float = 1.5
 
     def __post_init__(self) -> None:
@@ -60,6 +69,11 @@ class ConvHourglassConfig:
                 raise ValueError(
                     f"model.{name}: expected at least 1, found {getattr(self, name)}"
                 )
+        if not 0 <= self.separable_from <= levels:
+            raise ValueError(
+                f"model.separable_from: expected a level of 1 to {levels}, or 0, "
+                f"found {self.separable_from}"
+            )
         step = 2 * 2**levels
         if any(side < step or side % step for side in self.input_hw):
             raise ValueError(
@@ -87,25 +101,29 @@ def build_conv_hourglass(config: ConvHourglassConfig) -> keras.Model:
         The hourglass follows Newell, Yang & Deng, "Stacked hourglass networks
         for human pose estimation", ECCV 2016, https://arxiv.org/abs/1603.06937;
         the residual block follows He et al., "Deep residual learning for image
-        recognition", CVPR 2016, https://arxiv.org/abs/1512.03385, figure 5.
+        recognition", CVPR 2016, https://arxiv.org/abs/1512.03385, figure 5; the
+        separable convolution follows Howard et al., "MobileNets", 2017,
+        https://arxiv.org/abs/1704.04861, section 3.1.
     """
     images = keras.Input((*config.input_hw, 3), name="images")  # (B, H, W, 3)
     x = conv_norm(images, config.stem_channels, "stem", strides=2)  # (B, H/2, W/2, .)
     skips = []
     for level, channels in enumerate(config.channels, 1):
-        x = conv_norm(x, channels, f"encoder_{level}_down", strides=2)
+        conv = _conv_of(config, level)
+        x = conv(x, channels, f"encoder_{level}_down", strides=2)
         for block in range(1, config.encoder_blocks[level - 1] + 1):
-            x = residual_block(x, channels, f"encoder_{level}_block_{block}")
+            x = residual_block(x, channels, f"encoder_{level}_block_{block}", conv)
         skips.append(x)  # level 1: (B, H/4, W/4, .)
     for level in range(len(config.channels) - 1, 0, -1):
         channels = config.channels[level - 1]
         x = conv_norm(
             x, channels, f"decoder_{level}_lateral", kernel_size=1, relu=False
         )
-        x = layers.UpSampling2D(2, name=f"decoder_{level}_resize")(x)
+        x = NearestUpsampling(2, name=f"decoder_{level}_resize")(x)
         x = layers.Add(name=f"decoder_{level}_add")([x, skips[level - 1]])
         for number in range(1, config.decoder_convs[level - 1] + 1):
-            x = conv_norm(x, channels, f"decoder_{level}_conv_{number}")
+            conv = _conv_of(config, level)
+            x = conv(x, channels, f"decoder_{level}_conv_{number}")
     heatmaps = output(x, config.num_keypoints, "heatmaps_1")
     return keras.Model(images, {"heatmaps_1": heatmaps}, name="conv_hourglass")
 
@@ -118,6 +136,11 @@ def conv_hourglass_codecs(config: ConvHourglassConfig) -> dict[str, HeatmapCodec
         sigma_cells=config.sigma_cells,
     )
     return {"heatmaps_1": codec}
+
+
+def _conv_of(config: ConvHourglassConfig, level: int) -> ConvNorm:
+    separable = config.separable_from and level >= config.separable_from
+    return separable_norm if separable else conv_norm
 
 
 def conv_norm(
@@ -146,9 +169,27 @@ def conv_norm(
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def residual_block(x: KerasTensor, filters: int, name: str) -> KerasTensor:
+def separable_norm(
+    x: KerasTensor, filters: int, name: str, *, strides: int = 1, relu: bool = True
+) -> KerasTensor:
+    """Apply a depthwise 3x3 and a 1x1 convolution, each with batch norm."""
+    x = layers.DepthwiseConv2D(
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        name=f"{name}_depthwise",
+    )(x)
+    x = batch_norm(x, name=f"{name}_depthwise_norm")
+    return conv_norm(x, filters, name, kernel_size=1, relu=relu)
+
+
+def residual_block(
+    x: KerasTensor, filters: int, name: str, conv: ConvNorm = conv_norm
+) -> KerasTensor:
     """Add what two 3x3 convolutions make of (B, H, W, filters) to it."""
-    y = conv_norm(x, filters, f"{name}_1")
-    y = conv_norm(y, filters, f"{name}_2", relu=False)
+    y = conv(x, filters, f"{name}_1")
+    y = conv(y, filters, f"{name}_2", relu=False)
     x = layers.Add(name=f"{name}_add")([x, y])
     return layers.ReLU(name=f"{name}_relu")(x)

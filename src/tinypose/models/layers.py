@@ -61,6 +61,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
 
+@keras.saving.register_keras_serializable(package="tinypose")
+class NearestUpsampling(keras.layers.UpSampling2D):
+    """Repeat each value ``size`` times along height and width.
+
+    The result is that of Keras' own layer, which tiles: an operation that
+    microcontrollers' runtimes lack. This one resizes, which they have.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return (batch, height * size, width * size, channels)."""
+        height, width = ops.shape(inputs)[1:3]
+        size = (height * self.size[0], width * self.size[1])
+        return ops.image.resize(inputs, size, interpolation="nearest")
+
+
 def _fused_tensorflow(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     import tensorflow as tf
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from tinypose.errors import TinyposeError
 from tinypose.models.loading import load_net
+from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
+from tinypose.models.weight_files import read_weights
 
 NOISE = 0.05
 """Of a copied channel's weights, relative to their size: two channels that are
@@ -35,7 +37,7 @@ def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
 
     Args:
         net: The network that is to be trained.
-        path: A ``.keras`` file.
+        path: A ``.keras`` file, or an ``.npz`` of weights alone.
 
     Raises:
         TinyposeError: the file does not load or no layer fits.
@@ -45,11 +47,11 @@ def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
         knowledge transfer", ICLR 2016, https://arxiv.org/abs/1511.05641,
         sections 2.2 and 2.3.
     """
-    source = {layer.name: layer for layer in load_net(path).layers}
+    source = _source(Path(path))
     generator = np.random.default_rng(_SEED)
     copied = widened = 0
     for layer in net.layers:
-        weights = source[layer.name].get_weights() if layer.name in source else []
+        weights = source.get(layer.name, [])
         shapes = [tuple(variable.shape) for variable in layer.weights]
         if weights and [value.shape for value in weights] == shapes:
             layer.set_weights(weights)
@@ -68,6 +70,13 @@ def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
         )
     _silence_new_blocks(net, source)
     return Initialised(copied, widened)
+
+
+def _source(path: Path) -> dict[str, list[NDArray[Any]]]:
+    """Return the weights of each layer of a file by name."""
+    if path.suffix.lower() == WEIGHTS_SUFFIX:
+        return read_weights(path)
+    return {layer.name: layer.get_weights() for layer in load_net(path).layers}
 
 
 def _is_head(net: keras.Model, layer: keras.layers.Layer) -> bool:
@@ -116,14 +125,12 @@ def _widen(
     return widened
 
 
-def _silence_new_blocks(
-    net: keras.Model, source: dict[str, keras.layers.Layer]
-) -> None:
+def _silence_new_blocks(net: keras.Model, source: dict[str, Any]) -> None:
     """Make residual blocks that the source lacks add nothing at first."""
+    names = {layer.name for layer in net.layers}
     for layer in net.layers:
-        if layer.name in source or not isinstance(layer, keras.layers.Add):
-            continue
         last = layer.name.removesuffix("_add") + "_2_norm"
-        if last in {other.name for other in net.layers}:
+        is_sum = isinstance(layer, keras.layers.Add)
+        if is_sum and last in names and last not in source:
             norm = net.get_layer(last)
             norm.gamma.assign(np.zeros(norm.gamma.shape))

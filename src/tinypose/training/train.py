@@ -82,19 +82,20 @@ class _Loop:
     """A run under way: the network, its averages, and where it stands."""
 
     def __init__(self, job: TrainingJob, display: Display, strategy: Any) -> None:
-        config = job.config.training
         self.job = job
         self.display = display
-        self.batches = TrainingBatches(
-            job.training, config.batch_size, job.config.augment, config.seed
-        )
-        self.task = self._build(strategy)
-        # The averaged weights live in a second network, which is evaluated
-        # and saved while the first trains on.
-        family = FAMILIES[job.config.family]
-        self.averaged = PoseTask(family.build(job.config.model), self.task.codecs)
-        self.validator = Validator(job.validation) if job.validation else None
-        self.progress = self._start()
+        self.strategy = strategy
+        loaded = job.run_dir.load_checkpoint()
+        self.progress = loaded[1] if loaded else Progress()
+        self._open(job.config.at_epoch(self.progress.epoch))
+        if loaded:
+            self._restore(loaded[0], job.run_dir.checkpoint)
+        elif job.initial:
+            copied, widened = load_initial_weights(self.task.net, job.initial)
+            display.line(
+                f"{copied + widened} layers start from {job.initial}"
+                + (f", {widened} of them widened" if widened else "")
+            )
         self.board = Board(job.run_dir.tensorboard, self.global_step + 1)
 
     @property
@@ -108,6 +109,7 @@ class _Loop:
         callback = Steps(self)
         while self.progress.epoch < epochs:
             epoch, done = self.progress.epoch, self.progress.step
+            self._resize(epoch)
             self.display.start(f"epoch {epoch + 1}/{epochs}", steps, done)
             if done < steps:
                 self._fit(epoch, done, callback)
@@ -150,28 +152,55 @@ class _Loop:
         """Return the learning rate of the step that was done last."""
         return self.task.learning_rate_at(max(self.global_step - 1, 0))
 
-    def _build(self, strategy: Any) -> PoseTask:
-        steps = self.batches.steps_per_epoch
-        if strategy is None:
-            return build_task(self.job.config, steps)
-        with strategy.scope():
-            return build_task(self.job.config, steps, strategy.num_replicas_in_sync)
+    def _open(self, config: Config) -> None:
+        """Build everything that depends on the size of the pictures."""
+        job, input_hw = self.job, config.model.input_hw
+        self.config = config
+        self.batches = TrainingBatches(
+            job.training.resized(input_hw),
+            config.training.batch_size,
+            config.augment,
+            config.training.seed,
+        )
+        self.task = self._build()
+        # The averaged weights live in a second network, which is evaluated
+        # and saved while the first trains on.
+        net = FAMILIES[config.family].build(config.model)
+        self.averaged = PoseTask(net, self.task.codecs)
+        self.validator = (
+            Validator(job.validation.resized(input_hw)) if job.validation else None
+        )
 
-    def _start(self) -> Progress:
-        loaded = self.job.run_dir.load_checkpoint()
-        if loaded is not None:
-            arrays, progress = loaded
-            if not restore_variables(self.task, arrays):
-                raise TinyposeError(
-                    f"{self.job.run_dir.checkpoint}: expected the variables of "
-                    f"{self.job.config.family} as the run's config.yaml describes "
-                    "it, found others; was the configuration changed?"
-                )
-            return progress
-        if self.job.initial:
-            count = load_initial_weights(self.task.net, self.job.initial)
-            self.display.line(f"{count} layers start from {self.job.initial}")
-        return Progress()
+    def _build(self) -> PoseTask:
+        steps, strategy = self.batches.steps_per_epoch, self.strategy
+        if strategy is None:
+            return build_task(self.config, steps)
+        with strategy.scope():
+            return build_task(self.config, steps, strategy.num_replicas_in_sync)
+
+    def _resize(self, epoch: int) -> None:
+        """Go on with pictures of another size, where the epoch says so."""
+        if self._size_at(epoch) == self.config.model.input_hw:
+            return
+        arrays = variable_arrays(self.task)
+        config = self.job.config.at_epoch(epoch)
+        self._open(config)
+        self._restore(arrays, Path("the smaller network"))
+        height, width = config.model.input_hw
+        self.display.line(f"pictures of {height}x{width} from here on")
+
+    def _size_at(self, epoch: int) -> tuple[int, int]:
+        input_hw: tuple[int, int] = self.job.config.at_epoch(epoch).model.input_hw
+        return input_hw
+
+    def _restore(self, arrays: dict[str, Any], source: Path) -> None:
+        if not restore_variables(self.task, arrays):
+            raise TinyposeError(
+                f"{source}: expected the variables of {self.config.family} as the "
+                "run's config.yaml describes it, found others; was the "
+                "configuration changed, or does the family not take pictures of "
+                "several sizes?"
+            )
 
     def _finish_epoch(self, images_per_second: float) -> None:
         config, progress = self.job.config.training, self.progress
@@ -197,6 +226,9 @@ class _Loop:
         )
         self._report(epoch, loss, images_per_second, result)
         progress.epoch, progress.step, progress.losses = epoch, 0, []
+        if self._size_at(epoch) != self.config.model.input_hw:
+            # What was best at another size is not what the run is to give.
+            progress.best = None
         self.save()
         self.job.run_dir.write_history(progress)
         if due:
@@ -241,7 +273,7 @@ class _Loop:
             name=self.job.run_dir.path.name,
             family=config.family,
             skeleton=self.job.training.skeleton,
-            input_hw=config.model.input_hw,
+            input_hw=self.config.model.input_hw,
             output="heatmaps",
             heatmap_hw=codec.heatmap_hw,
             sigma_cells=codec.sigma_cells,

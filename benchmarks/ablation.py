@@ -1,0 +1,254 @@
+r"""Train one small network many times, changing one thing at a time.
+
+    python benchmarks/ablation.py --lsp LSP --lspet LSPET \
+        --clean coco=lspet_clean.json,images=LSPET/images \
+        --extra coco=extra.json,images=EXTRA/images
+
+Every variant gets the same number of training pictures. Scores are taken on
+people of the training half of LSP that no variant trains on (501-700), never on
+the validation people. Each finished variant is a line of results/ablation.csv
+and is not trained again: an interrupted run goes on with the next one.
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from machine import describe_machine
+from tinypose import __version__
+from tinypose.config import Config, apply_overrides
+from tinypose.data.pipeline import CropDataset
+from tinypose.data.sources import load_data
+from tinypose.evaluation.evaluate import evaluate
+from tinypose.files import read_yaml, write_csv, write_text
+from tinypose.inference.predictor import Predictor
+from tinypose.skeletons import load_skeleton
+from tinypose.training.display import Display
+from tinypose.training.run_dir import RunDir
+from tinypose.training.train import TrainingJob, run_training
+
+BASE = Path(__file__).parents[1] / "configs" / "nano.yaml"
+MARKS = ("<!-- table -->", "<!-- /table -->")
+HEADER = (
+    "lever",
+    "variant",
+    "pictures",
+    "minutes",
+    "limbs_pck_0.2",
+    "limbs_low",
+    "limbs_high",
+    "pck_0.2",
+    "pck_0.1",
+    "against_base",
+    "parameters",
+    "million_macs",
+    "data",
+    "tinypose",
+    "machine",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What is changed.
+
+    Args:
+        lever: What kind of thing it is.
+        name: What it is in words.
+        data: Which of ``raw``, ``clean`` and ``extra`` are trained on, beside
+            the clean labels of LSP.
+        changes: Overrides of the base configuration.
+    """
+
+    lever: str
+    name: str
+    data: tuple[str, ...] = ("clean", "extra")
+    changes: tuple[str, ...] = field(default=())
+
+
+BASELINE = Variant(lever="base", name="base")
+VARIANTS = (
+    BASELINE,
+    Variant(lever="base", name="another seed", changes=("training.seed=1",)),
+    Variant(lever="labels", name="crowd labels, no more people", data=("raw",)),
+    Variant(lever="labels", name="cleaned labels, no more people", data=("clean",)),
+    Variant(lever="labels", name="crowd labels", data=("raw", "extra")),
+    Variant(
+        lever="rotation",
+        name="up to 20 degrees, never upside down",
+        changes=("augment.rotation_degrees=20", "augment.upside_down_probability=0"),
+    ),
+    Variant(
+        lever="rotation",
+        name="any angle in one of three",
+        changes=("augment.upside_down_probability=0.33",),
+    ),
+    Variant(
+        lever="scale", name="0.9 to 1.1", changes=("augment.scale_range=[0.9,1.1]",)
+    ),
+    Variant(
+        lever="scale", name="0.5 to 1.5", changes=("augment.scale_range=[0.5,1.5]",)
+    ),
+    Variant(lever="cutout", name="none", changes=("augment.cutout_probability=0",)),
+    Variant(
+        lever="half body",
+        name="one crop in five",
+        changes=("augment.part_probability=0.2",),
+    ),
+    Variant(lever="fill", name="black only", changes=("augment.fills=[black]",)),
+    Variant(lever="averaging", name="none", changes=("training.ema=0",)),
+    Variant(
+        lever="learning rate", name="0.0015", changes=("training.learning_rate=0.0015",)
+    ),
+    Variant(
+        lever="learning rate", name="0.006", changes=("training.learning_rate=0.006",)
+    ),
+    Variant(
+        lever="width of targets", name="1.0 cells", changes=("model.sigma_cells=1.0",)
+    ),
+    Variant(
+        lever="width of targets", name="2.0 cells", changes=("model.sigma_cells=2.0",)
+    ),
+    Variant(
+        lever="size",
+        name="two thirds of the epochs at 64x64",
+        changes=("training.first_sizes=[[4,64,64]]",),
+    ),
+    Variant(
+        lever="convolutions",
+        name="depthwise separable from level 2",
+        changes=("model.separable_from=2",),
+    ),
+    Variant(
+        lever="convolutions",
+        name="separable from level 3, three times as wide there",
+        changes=("model.separable_from=3", "model.channels=[16,24,96,96]"),
+    ),
+)
+
+
+def main() -> None:
+    """Train what is missing and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("lsp", "lspet"):
+        parser.add_argument(f"--{name}", required=True, help="its folder")
+    for name in ("clean", "extra"):
+        parser.add_argument(f"--{name}", required=True, help="NAME=PATH")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--only", default="", help="a part of the variant's name")
+    parser.add_argument("--out", type=Path, default=Path("results/ablation.csv"))
+    arguments = parser.parse_args()
+    specs = {
+        "raw": f"lspet={arguments.lspet}",
+        "clean": arguments.clean,
+        "extra": arguments.extra,
+        "lsp": f"lsp={arguments.lsp}:1-500",
+        "val": f"lsp={arguments.lsp}:501-700",
+    }
+    rows = read_rows(arguments.out)
+    for variant in VARIANTS:
+        done = any(row[:2] == [variant.lever, variant.name] for row in rows)
+        if done or arguments.only not in f"{variant.lever}: {variant.name}":
+            continue
+        rows.append(train(variant, specs, arguments.epochs))
+        order = {(v.lever, v.name): i for i, v in enumerate(VARIANTS)}
+        rows.sort(key=lambda row: order.get((row[0], row[1]), len(order)))
+        compare(rows)
+        write_csv(arguments.out, HEADER, rows)
+        print(f"{variant.lever}: {variant.name}", file=sys.stderr)
+    update_recipe(Path("docs/recipe.md"), rows)
+
+
+def train(variant: Variant, specs: dict[str, str], epochs: int) -> list[object]:
+    """Train a variant and return its line."""
+    config = variant_config(variant, epochs)
+    skeleton = load_skeleton(config.skeleton)
+    names = [*variant.data, "lsp"]
+    samples = load_data([specs[name] for name in names], skeleton)
+    most = len(load_data([specs[n] for n in (*BASELINE.data, "lsp")], skeleton))
+    # Fewer people are seen more often: all variants learn from as many pictures.
+    epochs = round(epochs * most / len(samples))
+    config = variant_config(variant, epochs)
+    held_out = load_data([specs["val"]], skeleton)
+    dataset = CropDataset(samples, config.model.input_hw)
+    with tempfile.TemporaryDirectory() as folder, Display(quiet=True) as display:
+        run_dir = RunDir(Path(folder) / "ablation")
+        run_dir.create({}, config)
+        begun = time.perf_counter()
+        # No validation: the last epoch counts, none is chosen.
+        run_training(
+            TrainingJob(config=config, run_dir=run_dir, training=dataset), display
+        )
+        minutes = (time.perf_counter() - begun) / 60
+        result = evaluate(Predictor(run_dir.path), held_out, batch_size=16)
+    low, high = result.accuracy.intervals.limbs_mean
+    pck = {value.threshold: value.mean for value in result.accuracy.pck}
+    return [
+        variant.lever,
+        variant.name,
+        epochs * len(samples),
+        f"{minutes:.1f}",
+        f"{result.limbs_mean(result.accuracy.headline):.1f}",
+        f"{low:.1f}",
+        f"{high:.1f}",
+        f"{pck[0.2]:.1f}",
+        f"{pck[0.1]:.1f}",
+        "",
+        result.metadata.num_parameters,
+        f"{result.metadata.macs / 1e6:.1f}",
+        " + ".join(names),
+        __version__,
+        describe_machine(),
+    ]
+
+
+def variant_config(variant: Variant, epochs: int) -> Config:
+    """Return the configuration of a variant for a number of epochs."""
+    value = read_yaml(BASE)
+    changes = [f"training.epochs={epochs}", "training.first_sizes=[]"]
+    return apply_overrides(value, [*changes, *variant.changes], str(BASE))
+
+
+def compare(rows: list[list[object]]) -> None:
+    """Fill in the difference of each line to the base."""
+    column, figure = HEADER.index("against_base"), HEADER.index("limbs_pck_0.2")
+    base = [row for row in rows if row[1] == BASELINE.name]
+    for row in rows if base else []:
+        row[column] = f"{float(str(row[figure])) - float(str(base[0][figure])):+.1f}"
+
+
+def read_rows(path: Path) -> list[list[object]]:
+    """Return the lines of an earlier run, if there was one."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [list(row) for row in csv.reader(file)][1:]
+
+
+def update_recipe(path: Path, rows: list[list[object]]) -> None:
+    """Write the table between the marks of the recipe."""
+    lines = [
+        "| lever | variant | limbs PCK@0.2 | against base | minutes |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = dict(zip(HEADER, row, strict=True))
+        lines.append(
+            f"| {cells['lever']} | {cells['variant']} "
+            f"| {cells['limbs_pck_0.2']} "
+            f"({cells['limbs_low']} – {cells['limbs_high']}) "
+            f"| {cells['against_base']} | {cells['minutes']} |"
+        )
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    whole = f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}"
+    write_text(path, whole)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Benchmarks: what their figures are computed with; no peer's file is needed."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinypose.errors import TinyposeError
+from tinypose.evaluation.result import limb_keypoints
+from tinypose.metadata import read_metadata
+from tinypose.skeletons import LSP
+from tinypose.weights import shipped
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    """Return a function that imports a module of the folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def pareto(benchmarks):
+    return benchmarks("pareto")
+
+
+@pytest.fixture(scope="module")
+def peers(benchmarks):
+    return {peer.name: peer for peer in benchmarks("peers").PEERS}
+
+
+BOXES = np.array([[10.0, 20.0, 40.0, 100.0], [-5.0, 3.0, 60.0, 30.0]])
+
+
+def test_jittered_boxes_are_off_by_as_much_as_stated(pareto) -> None:
+    boxes = np.tile(BOXES, (200, 1))
+    jittered = pareto.jitter_boxes(boxes, range(len(boxes)))
+    growth = np.abs(np.log(jittered[:, 2:] / boxes[:, 2:]))
+    assert (growth >= np.log(1.10) - 1e-9).all()
+    assert (growth <= np.log(1.25) + 1e-9).all()
+    moved = jittered[:, :2] + jittered[:, 2:] / 2 - boxes[:, :2] - boxes[:, 2:] / 2
+    share = np.linalg.norm(moved, axis=1) / boxes[:, 2:].max(axis=1)
+    assert share.min() >= 0.10 - 1e-9 and share.max() <= 0.25 + 1e-9
+    # Both sides grow and shrink, each apart; centres move every way.
+    larger = jittered[:, 2:] > boxes[:, 2:]
+    assert {tuple(pair) for pair in larger.tolist()} == {
+        *((a, b) for a in (True, False) for b in (True, False))
+    }
+    assert np.abs((moved > 0).mean(axis=0) - 0.5).max() < 0.1
+
+
+def test_a_jittered_box_depends_on_its_own_seed_alone(pareto) -> None:
+    before = BOXES.copy()
+    both = pareto.jitter_boxes(BOXES, [7, 8])
+    np.testing.assert_array_equal(BOXES, before)
+    np.testing.assert_array_equal(both[1:], pareto.jitter_boxes(BOXES[1:], [8]))
+    assert (both[0] != pareto.jitter_boxes(BOXES[:1], [9])[0]).all()
+    assert pareto.jitter_boxes(np.zeros((0, 4)), []).shape == (0, 4)
+
+
+COCO_ORDER = [16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("MoveNet Lightning int8", COCO_ORDER),
+        ("PP-TinyPose 128x96", COCO_ORDER),
+        ("Ultralight-SimplePose", COCO_ORDER),
+        ("EfficientPose RT", [12, 11, 10, 13, 14, 15, 4, 3, 2, 6, 7, 8, 1, 0]),
+        (
+            "PoseEstimationForMobile CPM",
+            [10, 9, 8, 11, 12, 13, 4, 3, 2, 5, 6, 7, 1, 0],
+        ),
+        (
+            "BlazePose lite (one pass)",
+            [28, 26, 24, 23, 25, 27, 16, 14, 12, 11, 13, 15, -1, -1],
+        ),
+    ],
+)
+def test_peers_keypoints_are_found_by_name(peers, name: str, order) -> None:
+    assert peers[name].skeleton.mapping_to(LSP).tolist() == order
+
+
+def test_every_peer_has_the_twelve_limb_keypoints(peers) -> None:
+    assert len(peers) == 9
+    for peer in peers.values():
+        assert len(limb_keypoints(peer.skeleton)) == 12, peer.name
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype"),
+    [
+        ("MoveNet Lightning fp16", (1, 192, 192, 3), np.uint8),
+        ("PP-TinyPose 128x96", (1, 3, 128, 96), np.float32),
+        ("EfficientPose RT", (1, 224, 224, 3), np.float32),
+        ("BlazePose lite (one pass)", (1, 256, 256, 3), np.float32),
+    ],
+)
+def test_peers_inputs_have_their_networks_shape(peers, name, shape, dtype) -> None:
+    peer = peers[name]
+    prepared = peer.prepare(np.full((*peer.input_hw, 3), 255, np.uint8))
+    assert (prepared.shape, prepared.dtype) == (shape, dtype)
+
+
+def test_mobile_poses_input_is_blue_first(peers) -> None:
+    crop = np.zeros((192, 192, 3), np.uint8)
+    crop[..., 0] = 9
+    prepared = peers["PoseEstimationForMobile CPM"].prepare(crop)
+    assert prepared[0, 5, 7].tolist() == [0, 0, 9]
+
+
+def test_movenet_gives_shares_of_the_crop_y_first(peers) -> None:
+    output = np.zeros((1, 1, 17, 3))
+    output[0, 0, 3] = [0.5, 0.25, 0.9]
+    points = peers["MoveNet Lightning int8"].decode([output])
+    assert points.shape == (17, 2)
+    # The share counts from the edge of the picture, -0.5.
+    assert points[3].tolist() == [192 / 4 - 0.5, 192 / 2 - 0.5]
+
+
+def test_heatmaps_peak_is_a_cell_of_the_crop(peers) -> None:
+    maps = np.zeros((1, 17, 32, 24), np.float32)
+    maps[0, 5, 10, 6], maps[0, 5, 10, 7] = 1.0, 0.5
+    points = peers["PP-TinyPose 128x96"].decode([maps])
+    # A quarter of a cell of 4 pixels towards the higher neighbour.
+    assert points[5].tolist() == [4 * (6 + 0.25 + 0.5) - 0.5, 4 * (10 + 0.5) - 0.5]
+
+
+def test_blaze_pose_is_refined_only_where_its_map_is_sure(peers) -> None:
+    coordinates = np.tile([100.0, 60.0, 0, 0, 0], (39, 1)).reshape(1, 195)
+    logits = np.full((1, 64, 64, 39), -30.0, np.float32)
+    # The cell of (100, 60) is (25, 15): 27, 16 is within reach, 30, 15 is not.
+    logits[0, 16, 27, 1] = 30.0
+    logits[0, 15, 30, 2] = 30.0
+    points = peers["BlazePose lite (one pass)"].decode([coordinates, 0, 0, logits])
+    assert points.shape == (33, 2)
+    assert points[0].tolist() == points[2].tolist() == [99.5, 59.5]
+    np.testing.assert_allclose(points[1], [27 * 4 - 0.5, 16 * 4 - 0.5], atol=1e-6)
+
+
+def test_operations_counted_in_our_files_are_those_of_the_networks(benchmarks) -> None:
+    for path in shipped().values():
+        metadata = read_metadata(path)
+        parameters, macs = benchmarks("peers").LiteRT.count_cost([path], ())
+        # The decoder in the file adds next to nothing.
+        assert macs == pytest.approx(metadata.macs, rel=0.001)
+        # Batch norm is folded into the convolutions there.
+        assert 0.5 < parameters / metadata.num_parameters <= 1
+
+
+def test_a_peer_that_is_not_there_says_what_to_do(pareto, peers, tmp_path) -> None:
+    peer = peers["PP-TinyPose 128x96"]
+    with pytest.raises(TinyposeError, match="--peers FOLDER"):
+        pareto.open_peer(peer, None)
+    with pytest.raises(TinyposeError, match=r"put tinypose_128x96\.param and"):
+        pareto.open_peer(peer, tmp_path)
+
+
+def test_figures_are_means_over_keypoints_that_both_have(pareto) -> None:
+    nan, inf = np.nan, np.inf
+    errors = np.array([[0.05, 0.15, 0.3, nan], [0.15, 0.15, inf, nan]])
+    result = pareto.summarise({"true": errors, "jittered": 2 * errors}, [0, 2])
+    assert result.keypoints == 3
+    # At 0.2: 100, 100 and 0 %; at 0.1: 50, 0 and 0 %; limbs are first and third.
+    assert result.all_keypoints == pytest.approx(200 / 3)
+    assert result.strict == pytest.approx(50 / 3)
+    assert (result.limbs, result.limbs_strict) == (50, 25)
+    assert result.limbs_interval == (50, 50)
+    # Doubled, only the first of both people is within 0.2 at the first keypoint.
+    assert result.limbs_jittered == 25
+    assert np.isnan(result.limbs_no_box)
+
+
+ROW = {
+    "model": "PP",
+    "by": "others",
+    "runtime": "ncnn",
+    "limbs_pck_0.2_percent": "89.6",
+    "limbs_pck_0.2_low_percent": "87.5",
+    "limbs_pck_0.2_high_percent": "91.4",
+    "limbs_pck_0.2_jittered_box_percent": "80.1",
+    "limbs_pck_0.2_no_box_percent": "",
+    "limbs_pck_0.1_percent": "70.0",
+    "milliseconds_1_thread": "14.40",
+    "milliseconds_2_threads": "9.00",
+    "file_bytes": 2716907,
+    "parameters": 1300177,
+    "million_macs": "302.3",
+    "start_up_milliseconds": "65",
+    "peak_memory_mib": "51",
+    "data": "lsp 701-1000",
+    "people": 300,
+    "machine": "2 x test",
+}
+
+
+def test_the_table_has_a_line_per_model_and_a_dash_for_nothing(pareto) -> None:
+    ours = {**ROW, "model": "tiny", "by": "tinypose"}
+    head, rule, first, second = pareto.table([ours, ROW]).splitlines()
+    assert head.count("|") == rule.count("|") == first.count("|") == second.count("|")
+    assert first.startswith("| **`tiny`** | 89.6 % (87.5 – 91.4) | 80.1 % | – |")
+    assert "| 14.40 ms | 9.00 ms | 2,717 KB | 1,300,177 | 302.3 |" in second
+
+
+def test_the_table_goes_between_its_marks(pareto) -> None:
+    text = "a\n<!-- pareto -->\nold\n<!-- /pareto -->\nb\n"
+    new = pareto.replace_between_marks(text, "new\n")
+    assert new == "a\n<!-- pareto -->\nnew\n<!-- /pareto -->\nb\n"
+    for without in ("none\n", "<!-- pareto -->\n", "<!-- /pareto -->\n"):
+        assert pareto.replace_between_marks(without, "new\n") == without
+
+
+def test_a_part_is_written_only_where_asked(pareto, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{**dict.fromkeys(pareto.HEADER, ""), **ROW}]
+    marks = "<!-- pareto -->\n<!-- /pareto -->\n"
+    Path("README.md").write_text(marks)
+    pareto.write_results(rows, None, whole=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    pareto.write_results(rows, Path("part.csv"), whole=False)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"README.md", "part.csv", "part.png"}
+    assert Path("README.md").read_text() == marks
+    pareto.write_results(rows, None, whole=True)
+    assert Path("results/pareto.csv").exists() and Path("results/pareto.png").exists()
+    assert "| PP | 89.6 %" in Path("README.md").read_text()
+
+
+def test_the_frontier_leaves_out_who_is_beaten(benchmarks) -> None:
+    points = [(2.0, 80.0), (1.0, 50.0), (3.0, 70.0), (1.0, 40.0), (4.0, 90.0)]
+    best = benchmarks("plot_pareto").frontier(points)
+    assert best == [(1.0, 50.0), (2.0, 80.0), (4.0, 90.0)]

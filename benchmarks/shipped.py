@@ -71,7 +71,11 @@ def main() -> None:
                 flipped.accuracy.headline.mean, 1
             ),
         }
-        replace_metadata(path, replace(plain.metadata, accuracy=accuracy))
+        usual = float(np.mean([person.pose.score for person in plain.people]))
+        changed = replace(
+            plain.metadata, accuracy=accuracy, usual_score=round(usual, 3)
+        )
+        replace_metadata(path, changed)
         rows += [row(name, path, data, result, milliseconds) for result in results]
     write_csv(arguments.out, HEADER, rows)
     update_readme(Path("README.md"), rows)

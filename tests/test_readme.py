@@ -21,8 +21,9 @@ SHRINK = [
     "--set=training.epochs=1",
     "--set=training.batch_size=4",
     "--set=model.input_hw=[32, 32]",
-    "--set=model.depth=1",
-    "--set=model.channels=8",
+    "--set=model.channels=[8, 8]",
+    "--set=model.encoder_blocks=[0, 1]",
+    "--set=model.decoder_convs=[1]",
 ]
 
 

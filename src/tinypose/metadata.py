@@ -45,6 +45,7 @@ class Metadata:
         training_data: The data sets that it was trained on.
         licence: Terms of the file, those of the data included.
         accuracy: Measured figures, by name.
+        usual_score: Mean score of its poses of people, measured; 0 if unknown.
         num_parameters: Number of parameters of the network.
         macs: Multiply-accumulate operations for one picture.
         version: The tinypose version that wrote the file.
@@ -64,6 +65,7 @@ class Metadata:
     training_data: tuple[str, ...] = ()
     licence: str = "not stated"
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    usual_score: float = 0.0
     num_parameters: int = 0
     macs: int = 0
     version: str = ""
@@ -103,6 +105,7 @@ class Metadata:
                 training_data=tuple(str(v) for v in value["training_data"]),
                 licence=str(value["licence"]),
                 accuracy={str(k): float(v) for k, v in value["accuracy"].items()},
+                usual_score=float(value.get("usual_score", 0.0)),
                 num_parameters=int(value["num_parameters"]),
                 macs=int(value["macs"]),
                 version=str(value["version"]),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from tinypose.cli import predict_job
 from tinypose.cli.main import main
 from tinypose.errors import TinyposeError
 from tinypose.images import read_image, write_image
+from tinypose.metadata import read_metadata, replace_metadata
 
 DOTS = [(78.3, 40.7, "red"), (31.2, 60.1, "red"), (52.6, 99.4, "green")]
 BOX = "20,25,70,85"
@@ -378,3 +380,22 @@ def test_folder_without_permission_is_named(tinypose, photo, heads, tmp_path):
     locked.mkdir(mode=0o500)
     code, _, err = tinypose("predict", photo, "--model", heads, "--save", locked)
     assert code == 1 and "no permission" in err and len(err.splitlines()) == 1
+
+
+def test_what_scores_too_little_is_perhaps_nobody(tinypose, photo, heads, tmp_path):
+    path = tmp_path / "sure.tflite"
+    path.write_bytes(heads.read_bytes())
+    # The dots score less than 1: for a model that is surer, that is nobody.
+    metadata = read_metadata(path)
+    for usual, box, nobody in [
+        (0.5, [], False),
+        (2.0, [], True),
+        (2.0, ["--box", BOX], False),
+    ]:
+        replace_metadata(path, replace(metadata, usual_score=usual))
+        command = ["predict", photo, "--model", path, "--json", "out.json", *box]
+        code, out, _ = tinypose(*command)
+        assert code == 0
+        assert ("perhaps nobody" in out) is nobody
+        (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+        assert result["found"] is not nobody

@@ -9,8 +9,8 @@ from tinypose.errors import TinyposeError, UsageError
 from tinypose.geometry import transform_points
 from tinypose.images import write_image
 from tinypose.inference import inputs
-from tinypose.inference.predictor import MAX_BATCH, Predictor
-from tinypose.metadata import read_metadata, write_metadata
+from tinypose.inference.predictor import LEAST_MEAN_SCORE, MAX_BATCH, Predictor
+from tinypose.metadata import read_metadata, replace_metadata, write_metadata
 
 HALF_PIXEL = 0.5
 # Where the dots are in a picture of 150 x 110, and a tight box around them.
@@ -300,3 +300,12 @@ def test_model_that_gives_no_numbers_is_explained(dot_metadata, monkeypatch):
     monkeypatch.setattr(f"{module}.find_model", lambda model: model)
     with pytest.raises(TinyposeError, match="did its training diverge"):
         Predictor("any")(np.zeros((64, 48, 3), np.uint8))
+
+
+def test_a_model_says_what_score_is_too_little(dot_models, tmp_path):
+    path = tmp_path / "sure.tflite"
+    path.write_bytes(dot_models("heads").read_bytes())
+    unknown = Predictor(path).least_score
+    replace_metadata(path, replace(read_metadata(path), usual_score=0.75))
+    assert Predictor(path).least_score == pytest.approx(0.45)
+    assert unknown == LEAST_MEAN_SCORE

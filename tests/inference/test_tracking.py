@@ -255,3 +255,11 @@ def test_score_that_drops_below_the_usual_is_a_loss(predictor):
         found.append(track.found)
     assert found[: tracking.SEARCH_EVERY] == [False] * tracking.SEARCH_EVERY
     assert all(found[tracking.SEARCH_EVERY :])
+
+
+def test_what_scores_too_little_for_the_model_is_nobody(predictor):
+    # The person scores 0.8: enough for any model but one that is surer.
+    for least, found in [(0.5, True), (0.9, False)]:
+        track = Tracker(predictor, smooth=False, least_score=least)
+        track(FRAME, 0.0)
+        assert track.found is found

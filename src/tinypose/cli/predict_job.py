@@ -89,8 +89,10 @@ class PredictJob:
             for frame in frames:
                 pose = self.predictor(frame.image, self.box_xywh)
                 bar.step()
-        self.results.add(source, frame, pose)
-        self.say(self._summary(source, pose))
+        # With a box, somebody said that there is a person.
+        found = self.box_xywh is not None or pose.score >= self.predictor.least_score
+        self.results.add(source, frame, pose, found=found)
+        self.say(self._summary(source, pose, found))
         if self.table:
             for line in _table(pose):
                 self.say(line)
@@ -117,7 +119,12 @@ class PredictJob:
     ) -> None:
         """Follow one person through a video; keep what was found if it breaks."""
         path = self.names(source, "_pose.mp4") if self.names else None
-        tracker = Tracker(self.predictor, smooth=self.smooth, box_xywh=self.box_xywh)
+        tracker = Tracker(
+            self.predictor,
+            smooth=self.smooth,
+            box_xywh=self.box_xywh,
+            least_score=self.predictor.least_score,
+        )
         count = seen = 0
         failure: TinyposeError | None = None
         with ExitStack() as stack:
@@ -159,10 +166,11 @@ class PredictJob:
             enlarge_to=enlarge_to,
         )
 
-    def _summary(self, source: Source, pose: Pose) -> str:
+    def _summary(self, source: Source, pose: Pose, found: bool) -> str:
         count = int((pose.scores >= self.min_score).sum())
+        doubt = "" if found else "perhaps nobody, "
         return (
-            f"{source.name}: {count} of {len(pose.scores)} keypoints score "
+            f"{source.name}: {doubt}{count} of {len(pose.scores)} keypoints score "
             f"{self.min_score:g} or more, {pose.score:.2f} on average"
         )
 

@@ -26,6 +26,11 @@ from tinypose.skeletons import Skeleton
 MAX_BATCH = 32
 """Crops that go through the model at once; more only cost memory."""
 
+FOUND_SHARE = 0.6
+"""Of the usual mean score: what has less is hardly a person."""
+
+LEAST_MEAN_SCORE = 0.2
+"""Likewise, for models that say nothing of their usual score."""
 
 AGREEMENT = 0.1
 """A crop and its mirror image agree on a keypoint within this share of the crop.
@@ -51,7 +56,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Path = "tiny",
+        model: str | Path = "small",
         *,
         num_threads: int | None = None,
         flip_test: bool = False,
@@ -87,6 +92,15 @@ class Predictor:
     def name(self) -> str:
         """The model's name."""
         return self.metadata.name
+
+    @property
+    def least_score(self) -> float:
+        """Below this mean score, what is found is hardly a person.
+
+        Scores differ from model to model: a share of what the model usually
+        gives to people, where its file says that.
+        """
+        return FOUND_SHARE * self.metadata.usual_score or LEAST_MEAN_SCORE
 
     def __call__(self, image: Any, box_xywh: ArrayLike | None = None) -> Pose:
         """Return the pose of one person.

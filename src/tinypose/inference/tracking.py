@@ -24,7 +24,7 @@ from tinypose.inference.search import (
 )
 
 LOST_SCORE = 0.2
-"""Below this mean score nobody is there."""
+"""Below this mean score nobody is there, unless the tracker is told another."""
 
 LOST_SHARE = 0.7
 """Below this share of the usual mean score the person is lost, too.
@@ -68,6 +68,7 @@ class Tracker:
         smooth: Steady the keypoints with a ``OneEuroFilter``.
         box_xywh: (4,), the person's box in the first frame, picture pixels;
             None searches the first frame.
+        least_score: Below this mean score nobody is there.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Tracker:
         *,
         smooth: bool = True,
         box_xywh: ArrayLike | None = None,
+        least_score: float = LOST_SCORE,
     ) -> None:
         self._predict = predict
+        self._least_score = least_score
         self._filter = OneEuroFilter() if smooth else None
         self._box = None if box_xywh is None else check_box(box_xywh)
         self._is_chosen = box_xywh is not None
@@ -123,7 +126,7 @@ class Tracker:
         return self._steady(pose, time_s)
 
     def _is_lost(self, pose: Pose) -> bool:
-        return pose.score < max(LOST_SCORE, LOST_SHARE * self._usual_score)
+        return pose.score < max(self._least_score, LOST_SHARE * self._usual_score)
 
     def _follow(self, image: Image) -> Pose | None:
         """Predict in the box of the frame before; None where that is no use."""

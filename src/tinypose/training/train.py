@@ -211,7 +211,7 @@ class _Loop:
             copy_averages(self.task, self.averaged.net)
             if self.validator:
                 result = self.validator.validate(self.averaged)
-            self._keep_if_best(result.pck if result else None)
+            self._keep_if_best(result)
         loss = float(np.mean(progress.losses))
         progress.history.append(
             [
@@ -234,11 +234,13 @@ class _Loop:
         if due:
             draw_curve(self.job.run_dir.curve, progress)
 
-    def _keep_if_best(self, pck: float | None) -> None:
+    def _keep_if_best(self, result: ValidationResult | None) -> None:
+        pck = result.pck if result else None
         best = self.progress.best
         if pck is None or best is None or pck >= best:
             self.progress.best = pck
-            self.job.run_dir.save_best(self.averaged.net, self._metadata())
+            score = result.score if result else 0.0
+            self.job.run_dir.save_best(self.averaged.net, self._metadata(score))
 
     def _report(
         self,
@@ -262,7 +264,7 @@ class _Loop:
                 text += f"  PCK@0.2 {result.pck:.1f} %"
         self.display.line(text)
 
-    def _metadata(self) -> Metadata:
+    def _metadata(self, usual_score: float) -> Metadata:
         config = self.job.config
         net = self.averaged.net
         codec = list(self.averaged.codecs.values())[-1]
@@ -281,6 +283,7 @@ class _Loop:
             padding=config.padding,
             training_data=self.job.training_data,
             accuracy=accuracy,
+            usual_score=round(usual_score, 3),
             num_parameters=count_parameters(net),
             macs=count_macs(net),
             version=__version__,

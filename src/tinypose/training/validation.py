@@ -29,11 +29,13 @@ class ValidationResult:
         loss: The training loss on plain crops.
         pck: Mean PCK@0.2 over keypoints, percent; None where nobody has a
             reference length.
+        score: Mean score of the predicted keypoints.
         picture: True and predicted heatmaps over some crops.
     """
 
     loss: float
     pck: float | None
+    score: float
     picture: Image
 
 
@@ -56,6 +58,7 @@ class Validator:
         """Run the network over the whole data set."""
         predicted: list[NDArray[Any]] = []
         losses: list[tuple[float, float]] = []
+        scores: list[NDArray[Any]] = []
         picture: Image | None = None
         key = list(task.codecs)[-1]
         for start in range(0, len(self.dataset), BATCH_SIZE):
@@ -71,7 +74,8 @@ class Validator:
                 picture = _compare(
                     batch.images, _numpy(target), maps, self.dataset.skeleton
                 )
-            crops_xy, _ = codec.decode(maps)
+            crops_xy, found = codec.decode(maps)
+            scores.append(found)
             for row, index in enumerate(range(start, stop)):
                 crop_to_image = invert_affine(self.dataset.image_to_crop(index))
                 predicted.append(transform_points(crop_to_image, crops_xy[row]))
@@ -87,6 +91,7 @@ class Validator:
         return ValidationResult(
             loss=sum(loss * count for loss, count in losses) / total,
             pck=None if np.isnan(pck) else pck,
+            score=float(np.concatenate(scores).mean()),
             picture=picture if picture is not None else np.zeros((1, 1, 3), np.uint8),
         )
 

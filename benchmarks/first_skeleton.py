@@ -29,7 +29,7 @@ def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--model", default="small")
     out = Path("results/first_skeleton.csv")
     parser.add_argument("--out", type=Path, default=out)
     arguments = parser.parse_args()

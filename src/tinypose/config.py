@@ -139,8 +139,14 @@ class Config:
 
     def _model_at(self, epoch: int) -> Any:
         end = 0
+        own_height, own_width = self.model.input_hw
         for epochs, height, width in self.training.first_sizes:
             end += epochs
+            if width * own_height != height * own_width:
+                raise UsageError(
+                    "training.first_sizes: expected the aspect ratio of "
+                    f"model.input_hw, {own_height}x{own_width}, found {height}x{width}"
+                )
             if epoch < end:
                 try:
                     return dataclasses.replace(self.model, input_hw=(height, width))

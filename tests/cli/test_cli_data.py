@@ -236,6 +236,17 @@ def test_clean_with_wrong_arguments(arguments, code, message, tmp_path, capsys):
     assert not (tmp_path / "new.json").exists()
 
 
+def test_clean_does_not_overwrite_the_labels_it_reads(tmp_path, capsys):
+    labels = tmp_path / "labels.json"
+    labels.write_text("{}")
+    arguments = [f"coco={labels}", "--predictions", "x.npz", "--out", str(labels)]
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "clean", *arguments])
+    assert stopped.value.code == 2
+    assert "found the labels themselves" in capsys.readouterr().err
+    assert labels.read_text() == "{}"
+
+
 def test_show_draws_with_the_configured_heatmaps(tmp_path, capsys):
     pytest.importorskip("tensorflow")
     config = tmp_path / "small.yaml"

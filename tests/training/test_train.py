@@ -171,7 +171,8 @@ def test_the_size_of_the_pictures_changes_what_the_net_sees(
 def test_sizes_that_do_not_fit_are_refused(config) -> None:
     for value, message in [
         ("[[2, 24, 16]]", "fewer than training.epochs = 2"),
-        ("[[1, 25, 16]]", "divide by"),
+        ("[[1, 12, 8]]", "divide by"),
+        ("[[1, 24, 24]]", "aspect ratio of model.input_hw, 48x32"),
         ("[[0, 24, 16]]", "epochs, height, width"),
     ]:
         with pytest.raises(TinyposeError, match=message):

@@ -169,6 +169,7 @@ def clean(
 
     if out.suffix != ".json":
         raise UsageError(f"--out: expected a name ending in .json, found {out}")
+    _spare_labels(out, [*(specs or []), *(data or [])])
     labelled, target = _labelled([*(specs or []), *(data or [])], images, skeleton)
     said = read_predictions(predictions, target)
     said = ignore_keypoints(said, ignore or [], target)
@@ -185,6 +186,19 @@ def clean(
     typer.echo(f"train with  --data coco={out},images={folder}")
     if report is not None:
         typer.echo(f"look at: {write_clean_report(report, cleaned)}")
+
+
+def _spare_labels(out: Path, specs: list[str]) -> None:
+    """Raise a UsageError if the cleaned labels would overwrite the given ones."""
+    from tinypose.data.sources import parse_spec
+
+    for spec in specs:
+        path = parse_spec(spec).path
+        if path is not None and path.resolve() == out.resolve():
+            raise UsageError(
+                f"--out: expected a new file, found the labels themselves, {out}; "
+                "choose another name"
+            )
 
 
 def _labelled(

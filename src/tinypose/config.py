@@ -31,14 +31,14 @@ class TrainingConfig:
             each; the remaining epochs have the model's own size. For families
             that are convolutional throughout.
         batch_size: Samples per step.
-        optimizer: ``adam`` or ``adamw``.
+        optimizer: ``adam``, ``adamw`` or ``muon``.
         learning_rate: The highest learning rate.
         schedule: ``cosine`` (warm-up, then cosine to zero) or ``exponential``
             (the 2018 course: times ``decay_rate`` every ``decay_steps``).
         warmup_steps: Steps of linear warm-up, for ``cosine``.
         decay_rate: For ``exponential``.
         decay_steps: For ``exponential``.
-        weight_decay: For ``adamw``.
+        weight_decay: For ``adamw`` and ``muon``.
         clip_norm: Largest norm of the whole gradient; 0 for no limit.
         ema: Momentum of the averaged weights that are evaluated and saved; 0
             for none.
@@ -85,7 +85,7 @@ class TrainingConfig:
                 f"fewer than training.epochs = {self.epochs} in all, found "
                 f"{[list(size) for size in self.first_sizes]}"
             )
-        _check_choice("training.optimizer", self.optimizer, ("adam", "adamw"))
+        _check_choice("training.optimizer", self.optimizer, ("adam", "adamw", "muon"))
         _check_choice("training.schedule", self.schedule, ("cosine", "exponential"))
         if not self.learning_rate > 0:
             raise UsageError(

@@ -32,7 +32,7 @@ def test_a_short_run_still_reaches_its_learning_rate() -> None:
     assert float(schedule(5)) == pytest.approx(TrainingConfig().learning_rate)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon"])
 def test_averages_follow_the_weights(config: Config, optimizer: str) -> None:
     config = apply_overrides(
         config.to_dict(), [f"training.optimizer={optimizer}"], "test"
@@ -78,3 +78,28 @@ def test_decay_spares_scales_and_biases(config: Config) -> None:
         if optimizer._use_weight_decay(v)
     }
     assert decayed == {"kernel"}
+
+
+def test_muon_steps_go_as_far_in_every_direction(config: Config) -> None:
+    value = ["training.optimizer=muon", "training.weight_decay=0", "model.channels=16"]
+    value += ["training.schedule=exponential", "training.learning_rate=0.1"]
+    task = build_task(apply_overrides(config.to_dict(), value, "test"), 10)
+    before = [np.array(v) for v in task.trainable_variables]
+    generator = np.random.default_rng(0)
+    task.optimizer.apply(
+        [generator.normal(size=v.shape).astype("float32") for v in before]
+    )
+    seen = set()
+    for variable, old in zip(task.trainable_variables, before, strict=True):
+        step = np.array(variable) - old
+        if len(old.shape) != 4:
+            continue
+        values = np.linalg.svd(step.reshape(-1, old.shape[-1]), compute_uv=False)
+        even = values.min() > 0.5 * values.max()
+        is_matrix = min(old.shape[2:]) >= 8 and "heatmaps" not in variable.path
+        if is_matrix:
+            # 0.2 sqrt(larger side) times the learning rate, in every direction.
+            size = 0.1 * 0.2 * max(np.prod(old.shape[:-1]), old.shape[-1]) ** 0.5
+            assert even and 0.6 * size < values.mean() < 1.3 * size
+        seen.add(is_matrix)
+    assert seen == {True, False}

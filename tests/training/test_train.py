@@ -73,6 +73,16 @@ def test_it_learns_and_leaves_a_whole_run_folder(config, dots, tmp_path) -> None
     assert net.input_shape == (None, 48, 32, 3)
 
 
+def test_muon_learns_too(config, dots, tmp_path) -> None:
+    changes = ["training.epochs=15", "training.optimizer=muon"]
+    progress = train(
+        with_values(config, *changes, "training.validate_every=5"),
+        dots,
+        tmp_path / "run",
+    )
+    assert progress.best > 80
+
+
 def test_tensorboard_gets_figures_and_pictures(config, dots, tmp_path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

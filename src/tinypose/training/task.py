@@ -13,6 +13,9 @@ from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.training.losses import LOSSES
 
+MIN_MUON_CHANNELS = 8
+"""Kernels of fewer channels, in or out, are no matrices worth the name."""
+
 
 class PoseTask(keras.Model):
     """Train a network on uint8 pictures and keypoints.
@@ -98,6 +101,38 @@ class AdamW(_Averages, keras.optimizers.AdamW):
     """AdamW (Loshchilov & Hutter, 2019, https://arxiv.org/abs/1711.05101)."""
 
 
+class Muon(_Averages, keras.optimizers.Muon):
+    """Muon for the kernels of convolutions, AdamW for everything else.
+
+    A kernel (height, width, in, out) is orthogonalised as the matrix
+    (height * width * in, out). Kernels that see the picture or give the
+    heatmaps and depthwise kernels, which are no matrices, stay with AdamW.
+
+    Reference:
+        Jordan et al., "Muon: an optimizer for hidden layers in neural
+        networks", 2024, https://kellerjordan.github.io/posts/muon/; the scale of
+        a step follows Liu et al., "Muon is scalable for LLM training", 2025,
+        https://arxiv.org/abs/2502.16982, section 2.2.
+    """
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        shape = variable.shape
+        if len(shape) != 4 or min(shape[2:]) < MIN_MUON_CHANNELS:
+            return True
+        return "heatmaps" in variable.path
+
+    def _muon_update_step(
+        self, gradient: Any, variable: Any, lr: Any, momentum: Any
+    ) -> None:
+        shape = variable.shape
+        self.assign(momentum, self.momentum * momentum + gradient)
+        ahead = gradient + self.momentum * momentum if self.nesterov else momentum
+        matrix = ops.reshape(ahead, (-1, shape[-1]))
+        step = self.zeropower_via_newtonschulz5(matrix, self.ns_steps)
+        size = max(matrix.shape[0], matrix.shape[1]) ** 0.5 * self.rms_rate
+        self.assign_sub(variable, ops.reshape(lr * size * step, shape))
+
+
 def build_task(config: Config, steps_per_epoch: int, num_replicas: int = 1) -> PoseTask:
     """Build the network, its optimizer and all their variables."""
     keras.utils.set_random_seed(config.training.seed)
@@ -127,7 +162,12 @@ def build_optimizer(
     }
     if config.optimizer == "adam":
         return Adam(**arguments)
-    optimizer = AdamW(weight_decay=config.weight_decay, **arguments)
+    optimizer: Any
+    if config.optimizer == "muon":
+        decay = config.weight_decay
+        optimizer = Muon(weight_decay=decay, adam_weight_decay=decay, **arguments)
+    else:
+        optimizer = AdamW(weight_decay=config.weight_decay, **arguments)
     # Decay acts on kernels; scales and shifts have nothing to gain from it.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -26,7 +26,7 @@ from tinypose.skeletons import Skeleton
 MAX_BATCH = 32
 """Crops that go through the model at once; more only cost memory."""
 
-FOUND_SHARE = 0.6
+FOUND_SHARE = 0.65
 """Of the usual mean score: what has less is hardly a person."""
 
 LEAST_MEAN_SCORE = 0.2

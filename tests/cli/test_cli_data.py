@@ -190,7 +190,7 @@ def test_clean_labels_pictures_that_have_no_labels(tmp_path, capsys):
             ["{coco}", "--predictions", "gone.npz"], 1, "gone.npz: .*no such", id="npz"
         ),
         pytest.param(
-            ["{coco}", "--ignore", "frist:neck"], 2, "mean 'first'", id="teacher"
+            ["{coco}", "--ignore", "firsst:neck"], 2, "mean 'first'", id="teacher"
         ),
         pytest.param(
             ["{coco}", "--ignore", "first:nekc"], 2, "mean 'neck'", id="keypoint"

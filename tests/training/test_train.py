@@ -74,7 +74,7 @@ def test_it_learns_and_leaves_a_whole_run_folder(config, dots, tmp_path) -> None
 
 
 def test_muon_learns_too(config, dots, tmp_path) -> None:
-    changes = ["training.epochs=15", "training.optimizer=muon"]
+    changes = ["training.epochs=25", "training.optimizer=muon"]
     progress = train(
         with_values(config, *changes, "training.validate_every=5"),
         dots,

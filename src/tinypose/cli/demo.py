@@ -103,7 +103,7 @@ def _predict(out: Path, picture: Path | None) -> None:
     source = picture or out / "person.png"
     if picture is None:
         write_image(source, images[0])
-    _announce(f"tinypose predict {source} --model tiny --save {out / 'shipped'}")
+    _announce(f"tinypose predict {source} --model small --save {out / 'shipped'}")
     predict([str(source)], model="small", save=out / "shipped")
 
 
@@ -124,7 +124,7 @@ def _say_what_to_do_next(out: Path) -> None:
     for command in [
         "tinypose predict YOUR_PHOTO.jpg --save predictions",
         "tinypose data show coco=YOUR_LABELS.json --out look",
-        "tinypose train configs/tiny_hourglass_128.yaml "
+        "tinypose train configs/small_finetune.yaml --init small "
         "--data coco=YOUR_LABELS.json --out runs/mine --set skeleton=coco "
         "--set model.num_keypoints=17",
     ]:

@@ -19,6 +19,7 @@ from tinypose.images import Image
 from tinypose.inference.pose import Pose
 from tinypose.inference.sources import Frame, Source
 from tinypose.metadata import Metadata
+from tinypose.quiet import quiet_stderr
 
 CSV_HEADER = ("source", "frame", "time_s", "keypoint", "x", "y", "score")
 
@@ -192,7 +193,8 @@ class _Writer:
 
     def check(self) -> None:
         # OpenCV does not say when a disk is full.
-        reader = cv2.VideoCapture(str(self._temporary))
+        with quiet_stderr():
+            reader = cv2.VideoCapture(str(self._temporary))
         complete = reader.get(cv2.CAP_PROP_FRAME_COUNT) == self._count > 0
         reader.release()
         if not complete:

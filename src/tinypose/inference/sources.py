@@ -15,6 +15,7 @@ import numpy as np
 from tinypose.errors import TinyposeError
 from tinypose.files import explain_os_errors, require_file
 from tinypose.images import MAX_PIXELS, PICTURE_SUFFIXES, Image, read_image
+from tinypose.quiet import quiet_stderr
 
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".gif",
@@ -137,9 +138,10 @@ def open_source(source: Source) -> Iterator[Frames]:
         return
     if source.path is not None:
         require_file(source.path, "a video", max_bytes=MAX_VIDEO_BYTES)
-    capture = cv2.VideoCapture(
-        source.device if source.path is None else str(source.path)
-    )
+    with quiet_stderr():  # FFmpeg complains in its own words
+        capture = cv2.VideoCapture(
+            source.device if source.path is None else str(source.path)
+        )
     try:
         _check_capture(capture, source)
         fps = capture.get(cv2.CAP_PROP_FPS)

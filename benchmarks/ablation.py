@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from machine import describe_machine
+from tables import update_table
 from tinypose import __version__
 from tinypose.config import Config, apply_overrides
 from tinypose.data.pipeline import CropDataset
 from tinypose.data.sources import load_data
 from tinypose.evaluation.evaluate import evaluate
-from tinypose.files import read_yaml, write_csv, write_text
+from tinypose.files import read_yaml, write_csv
 from tinypose.inference.predictor import Predictor
 from tinypose.skeletons import load_skeleton
 from tinypose.training.display import Display
@@ -32,7 +33,6 @@ from tinypose.training.run_dir import RunDir
 from tinypose.training.train import TrainingJob, run_training
 
 BASE = Path(__file__).parents[1] / "configs" / "nano.yaml"
-MARKS = ("<!-- table -->", "<!-- /table -->")
 HEADER = (
     "lever",
     "variant",
@@ -160,7 +160,7 @@ def main() -> None:
         compare(rows)
         write_csv(arguments.out, HEADER, rows)
         print(f"{variant.lever}: {variant.name}", file=sys.stderr)
-    update_recipe(Path("docs/recipe.md"), rows)
+    update_table(Path("docs/recipe.md"), "table", table(rows))
 
 
 def train(variant: Variant, specs: dict[str, str], epochs: int) -> list[object]:
@@ -229,8 +229,8 @@ def read_rows(path: Path) -> list[list[object]]:
         return [list(row) for row in csv.reader(file)][1:]
 
 
-def update_recipe(path: Path, rows: list[list[object]]) -> None:
-    """Write the table between the marks of the recipe."""
+def table(rows: list[list[object]]) -> str:
+    """Return the rows as a Markdown table, one line per variant."""
     lines = [
         "| lever | variant | limbs PCK@0.2 | against base | minutes |",
         "|---|---|---|---|---|",
@@ -243,11 +243,7 @@ def update_recipe(path: Path, rows: list[list[object]]) -> None:
             f"({cells['limbs_low']} – {cells['limbs_high']}) "
             f"| {cells['against_base']} | {cells['minutes']} |"
         )
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    whole = f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}"
-    write_text(path, whole)
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ import peers
 from machine import describe_machine
 from peers import PEERS, LiteRT, Peer, Runtime
 from plot_pareto import draw_pareto
+from tables import update_table
 from tinypose import __version__
 from tinypose.data.sample import Sample
 from tinypose.data.sources import describe_spec, load_data
@@ -65,7 +66,7 @@ from tinypose.evaluation.pck import (
 )
 from tinypose.evaluation.references import measure_references
 from tinypose.evaluation.result import limb_keypoints
-from tinypose.files import write_csv, write_text
+from tinypose.files import write_csv
 from tinypose.geometry import crop_affine, invert_affine, transform_points
 from tinypose.images import Image, warp_image
 from tinypose.inference.predictor import Predictor
@@ -73,7 +74,6 @@ from tinypose.skeletons import Skeleton
 from tinypose.weights import shipped
 
 OUT = Path("results/pareto.csv")
-MARKS = ("<!-- pareto -->", "<!-- /pareto -->")
 REFERENCE = PEERS[0].name
 RUNS, ROUNDS, WARM_UPS, STARTS = 100, 5, 10, 3
 THREADS = (1, 2)
@@ -486,15 +486,7 @@ def write_results(rows: list[dict[str, object]], out: Path | None, whole: bool) 
     print(f"-> {path}, {picture}")
     readme = Path("README.md")
     if whole and out is None and readme.exists():
-        text = readme.read_text(encoding="utf-8")
-        write_text(readme, replace_between_marks(text, table(rows)))
-
-
-def replace_between_marks(text: str, new: str) -> str:
-    """Return a text with ``new`` between ``MARKS``; as it was without them."""
-    before, first, rest = text.partition(MARKS[0])
-    _, second, after = rest.partition(MARKS[1])
-    return f"{before}{first}\n{new}{second}{after}" if second else text
+        update_table(readme, "pareto", table(rows))
 
 
 def table(rows: Sequence[dict[str, object]]) -> str:

@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from machine import describe_machine
+from tables import update_table
 from tinypose import __version__
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.evaluate import evaluate
 from tinypose.evaluation.result import Evaluation
-from tinypose.files import write_csv, write_text
+from tinypose.files import write_csv
 from tinypose.inference.backends import open_backend
 from tinypose.inference.predictor import Predictor
 from tinypose.metadata import replace_metadata
 from tinypose.weights import shipped
 
-MARKS = ("<!-- table -->", "<!-- /table -->")
 HEADER = (
     "model",
     "flip_test",
@@ -78,7 +78,7 @@ def main() -> None:
         replace_metadata(path, changed)
         rows += [row(name, path, data, result, milliseconds) for result in results]
     write_csv(arguments.out, HEADER, rows)
-    update_readme(Path("README.md"), rows)
+    update_table(Path("README.md"), "table", table(rows))
 
 
 def row(
@@ -107,15 +107,6 @@ def row(
         __version__,
         describe_machine(),
     ]
-
-
-def update_readme(path: Path, rows: list[list[object]]) -> None:
-    """Write the table between the marks in README.md."""
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    whole = f"{before}{MARKS[0]}\n{table(rows)}{MARKS[1]}{after}"
-    write_text(path, whole)
 
 
 def table(rows: list[list[object]]) -> str:

@@ -29,6 +29,11 @@ def pareto(benchmarks):
 
 
 @pytest.fixture(scope="module")
+def tables(benchmarks):
+    return benchmarks("tables")
+
+
+@pytest.fixture(scope="module")
 def peers(benchmarks):
     return {peer.name: peer for peer in benchmarks("peers").PEERS}
 
@@ -207,12 +212,15 @@ def test_the_table_has_a_line_per_model_and_a_dash_for_nothing(pareto) -> None:
     assert "| 14.40 ms | 9.00 ms | 2,717 KB | 1,300,177 | 302.3 |" in second
 
 
-def test_the_table_goes_between_its_marks(pareto) -> None:
-    text = "a\n<!-- pareto -->\nold\n<!-- /pareto -->\nb\n"
-    new = pareto.replace_between_marks(text, "new\n")
-    assert new == "a\n<!-- pareto -->\nnew\n<!-- /pareto -->\nb\n"
+def test_a_table_goes_between_its_marks(tables, tmp_path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- pareto -->\nold\n<!-- /pareto -->\nb\n")
+    tables.update_table(page, "pareto", "new\n")
+    assert page.read_text() == "a\n<!-- pareto -->\nnew\n<!-- /pareto -->\nb\n"
     for without in ("none\n", "<!-- pareto -->\n", "<!-- /pareto -->\n"):
-        assert pareto.replace_between_marks(without, "new\n") == without
+        page.write_text(without)
+        tables.update_table(page, "pareto", "new\n")
+        assert page.read_text() == without
 
 
 def test_a_part_is_written_only_where_asked(pareto, tmp_path, monkeypatch) -> None:

@@ -1,0 +1,17 @@
+"""Keep the tables of the documents in step with the results."""
+
+from pathlib import Path
+
+from tinypose.files import write_text
+
+
+def update_table(path: Path, name: str, new: str) -> None:
+    """Write ``new`` between the marks ``<!-- name -->`` and ``<!-- /name -->``.
+
+    A document without them stays as it is.
+    """
+    text = path.read_text(encoding="utf-8")
+    before, first, rest = text.partition(f"<!-- {name} -->")
+    _, second, after = rest.partition(f"<!-- /{name} -->")
+    if second:
+        write_text(path, f"{before}{first}\n{new}{second}{after}")

@@ -9,7 +9,8 @@ from tinypose.errors import TinyposeError, UsageError
 from tinypose.geometry import transform_points
 from tinypose.images import write_image
 from tinypose.inference import inputs
-from tinypose.inference.predictor import LEAST_MEAN_SCORE, MAX_BATCH, Predictor
+from tinypose.inference.pose import LEAST_MEAN_SCORE
+from tinypose.inference.predictor import MAX_BATCH, Predictor
 from tinypose.metadata import read_metadata, replace_metadata, write_metadata
 
 HALF_PIXEL = 0.5

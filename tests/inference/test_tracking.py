@@ -7,7 +7,7 @@ import pytest
 
 from tinypose.errors import UsageError
 from tinypose.inference import tracking
-from tinypose.inference.pose import Pose
+from tinypose.inference.pose import LEAST_MEAN_SCORE, Pose
 from tinypose.inference.search import overlap
 from tinypose.inference.tracking import OneEuroFilter, Tracker
 from tinypose.skeletons import Skeleton
@@ -131,7 +131,7 @@ def test_empty_scene_is_searched_on_some_frames_only(predictor):
     track = Tracker(predictor, smooth=False)
     for index in range(11):
         pose = track(FRAME, index / 25)
-        assert pose.score < tracking.LOST_SCORE and not track.found
+        assert pose.score < LEAST_MEAN_SCORE and not track.found
     searched = [index for index, call in enumerate(predictor.calls) if call is None]
     assert searched == [0, tracking.SEARCH_EVERY, 2 * tracking.SEARCH_EVERY]
     # On the other frames the whole picture is looked at, once.
@@ -247,7 +247,7 @@ def test_score_that_drops_below_the_usual_is_a_loss(predictor):
         return replace(pose, scores=pose.scores * 0.5)
 
     track._predict = fainter
-    # 0.4 is more than LOST_SCORE, but half of what was usual: searched anew,
+    # 0.4 is more than LEAST_MEAN_SCORE, but half of what was usual: searched anew,
     # in vain, until whoever is there counts as somebody new.
     found = []
     for index in range(6, 16):

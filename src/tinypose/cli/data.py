@@ -58,7 +58,7 @@ def check(
 
     Example:  tinypose data check lsp=data/lsp --out check
     """
-    chosen = _join(specs, data)
+    chosen = _require(specs, data)
 
     from tinypose.data.check import check_samples
     from tinypose.data.sources import load_data
@@ -94,7 +94,7 @@ def show(
 
     Example:  tinypose data show lsp=data/lsp --out look
     """
-    chosen = _join(specs, data)
+    chosen = _require(specs, data)
 
     from tinypose.data.show import choose_samples, show_samples
     from tinypose.data.sources import load_data
@@ -169,8 +169,9 @@ def clean(
 
     if out.suffix != ".json":
         raise UsageError(f"--out: expected a name ending in .json, found {out}")
-    _spare_labels(out, [*(specs or []), *(data or [])])
-    labelled, target = _labelled([*(specs or []), *(data or [])], images, skeleton)
+    chosen = _join(specs, data)
+    _spare_labels(out, chosen)
+    labelled, target = _labelled(chosen, images, skeleton)
     said = read_predictions(predictions, target)
     said = ignore_keypoints(said, ignore or [], target)
     samples = labelled or unlabelled_samples(said, images or Path(), target)
@@ -245,7 +246,11 @@ def _common_folder(samples: "Sequence[Sample]") -> Path:
 
 
 def _join(specs: list[str] | None, data: list[str] | None) -> list[str]:
-    joined = [*(specs or []), *(data or [])]
+    return [*(specs or []), *(data or [])]
+
+
+def _require(specs: list[str] | None, data: list[str] | None) -> list[str]:
+    joined = _join(specs, data)
     if not joined:
         raise UsageError(
             "expected labelled data such as lsp=PATH or stick_people, found none"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from tinypose import __version__
 from tinypose.errors import TinyposeError, UsageError
-from tinypose.export.decode import decode_heatmaps
 from tinypose.export.litert import require_tflite_path, run_tflite
 from tinypose.export.splice import join_models
 from tinypose.export.wrapper import (
     GraphFunction,
     check_net,
+    decode_function,
     heatmap_function,
     keypoint_function,
     metadata_codec,
@@ -118,12 +118,7 @@ def _convert(
             if heads:
                 return network
             maps = (batch, *metadata.heatmap_hw, metadata.skeleton.num_keypoints)
-
-            def decode(heatmaps: tf.Tensor) -> dict[str, tf.Tensor]:
-                return {
-                    "keypoints": decode_heatmaps(heatmaps, codec, metadata.refinement)
-                }
-
+            decode = decode_function(codec, metadata.refinement)
             decoder = _converter(decode, maps, tf.float32, "heatmaps").convert()
             return join_models(network, bytes(decoder))
     except Exception as error:

@@ -77,11 +77,19 @@ def keypoint_function(
         ``{"keypoints": (batch, num_keypoints, 3) float32}``, x and y in input
         pixels and the score.
     """
-    heatmaps = heatmap_function(net)
+    heatmaps, decode = heatmap_function(net), decode_function(codec, refinement)
 
     def keypoints(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        maps = heatmaps(images)["heatmaps"]
-        return {"keypoints": decode_heatmaps(maps, codec, refinement)}
+        return decode(heatmaps(images)["heatmaps"])
+
+    return keypoints
+
+
+def decode_function(codec: HeatmapCodec, refinement: str) -> GraphFunction:
+    """Return a function from heatmaps to keypoints, as ``keypoint_function`` has."""
+
+    def keypoints(heatmaps: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"keypoints": decode_heatmaps(heatmaps, codec, refinement)}
 
     return keypoints
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from tinypose.skeletons import Skeleton
 
+LEAST_MEAN_SCORE = 0.2
+"""Below this mean score nobody is there, where no better bound is known."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pose:

@@ -18,7 +18,7 @@ from tinypose.geometry import (
 from tinypose.images import Image, warp_image
 from tinypose.inference.backends import open_backend
 from tinypose.inference.inputs import check_box, find_model, image_hw, load_picture
-from tinypose.inference.pose import Pose
+from tinypose.inference.pose import LEAST_MEAN_SCORE, Pose
 from tinypose.inference.search import find_person
 from tinypose.metadata import Metadata
 from tinypose.skeletons import Skeleton
@@ -28,9 +28,6 @@ MAX_BATCH = 32
 
 FOUND_SHARE = 0.65
 """Of the usual mean score: what has less is hardly a person."""
-
-LEAST_MEAN_SCORE = 0.2
-"""Likewise, for models that say nothing of their usual score."""
 
 AGREEMENT = 0.1
 """A crop and its mirror image agree on a keypoint within this share of the crop.

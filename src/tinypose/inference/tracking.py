@@ -15,16 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from tinypose.geometry import FloatArray, image_box
 from tinypose.images import Image
 from tinypose.inference.inputs import check_box, image_hw
-from tinypose.inference.pose import Pose
+from tinypose.inference.pose import LEAST_MEAN_SCORE, Pose
 from tinypose.inference.search import (
     CLEARLY_BETTER,
     enlarge_box,
     overlap,
     person_box,
 )
-
-LOST_SCORE = 0.2
-"""Below this mean score nobody is there, unless the tracker is told another."""
 
 LOST_SHARE = 0.7
 """Below this share of the usual mean score the person is lost, too.
@@ -77,7 +74,7 @@ class Tracker:
         *,
         smooth: bool = True,
         box_xywh: ArrayLike | None = None,
-        least_score: float = LOST_SCORE,
+        least_score: float = LEAST_MEAN_SCORE,
     ) -> None:
         self._predict = predict
         self._least_score = least_score

@@ -27,17 +27,23 @@ def separable_conv(x: KerasTensor, filters: int, name: str) -> KerasTensor:
     Returns:
         (B, H, W, filters).
     """
+    x = depthwise_norm(x, name)
+    x = conv(x, filters, 1, name=f"{name}_pointwise")
+    return batch_norm(x, name=f"{name}_pointwise_norm")
+
+
+def depthwise_norm(x: KerasTensor, name: str, strides: int = 1) -> KerasTensor:
+    """Apply a depthwise 3x3 convolution and batch norm, without ReLU."""
     # No bias: the batch norm that follows directly has one.
     x = layers.DepthwiseConv2D(
         3,
+        strides=strides,
         padding="same",
         use_bias=False,
         depthwise_initializer="he_normal",
         name=f"{name}_depthwise",
     )(x)
-    x = batch_norm(x, name=f"{name}_depthwise_norm")
-    x = conv(x, filters, 1, name=f"{name}_pointwise")
-    return batch_norm(x, name=f"{name}_pointwise_norm")
+    return batch_norm(x, name=f"{name}_depthwise_norm")
 
 
 def batch_norm(x: KerasTensor, name: str) -> KerasTensor:

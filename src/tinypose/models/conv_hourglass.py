@@ -13,7 +13,7 @@ import keras
 from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
-from tinypose.models.blocks import batch_norm, output
+from tinypose.models.blocks import batch_norm, depthwise_norm, output
 from tinypose.models.layers import NearestUpsampling
 
 ConvNorm = Callable[..., KerasTensor]
@@ -173,15 +173,7 @@ def separable_norm(
     x: KerasTensor, filters: int, name: str, *, strides: int = 1, relu: bool = True
 ) -> KerasTensor:
     """Apply a depthwise 3x3 and a 1x1 convolution, each with batch norm."""
-    x = layers.DepthwiseConv2D(
-        3,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer="he_normal",
-        name=f"{name}_depthwise",
-    )(x)
-    x = batch_norm(x, name=f"{name}_depthwise_norm")
+    x = depthwise_norm(x, name, strides)
     return conv_norm(x, filters, name, kernel_size=1, relu=relu)
 
 

@@ -89,7 +89,7 @@ class _Loop:
         self.progress = loaded[1] if loaded else Progress()
         self._open(job.config.at_epoch(self.progress.epoch))
         if loaded:
-            self._restore(loaded[0], job.run_dir.checkpoint)
+            self._restore(loaded[0], str(job.run_dir.checkpoint))
         elif job.initial:
             copied, widened = load_initial_weights(self.task.net, job.initial)
             display.line(
@@ -185,7 +185,7 @@ class _Loop:
         arrays = variable_arrays(self.task)
         config = self.job.config.at_epoch(epoch)
         self._open(config)
-        self._restore(arrays, Path("the smaller network"))
+        self._restore(arrays, "the smaller network")
         height, width = config.model.input_hw
         self.display.line(f"pictures of {height}x{width} from here on")
 
@@ -193,7 +193,7 @@ class _Loop:
         input_hw: tuple[int, int] = self.job.config.at_epoch(epoch).model.input_hw
         return input_hw
 
-    def _restore(self, arrays: dict[str, Any], source: Path) -> None:
+    def _restore(self, arrays: dict[str, Any], source: str) -> None:
         if not restore_variables(self.task, arrays):
             raise TinyposeError(
                 f"{source}: expected the variables of {self.config.family} as the "

@@ -22,7 +22,7 @@ MEMBER = "tinypose.json"
 FORMAT = 1
 MAX_MODEL_BYTES = 1024**3
 MAX_METADATA_BYTES = 4 * 1024**2
-OUTPUTS = ("keypoints", "heatmaps")
+OUTPUTS = ("keypoints", "heatmaps", "coordinates")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,10 @@ class Metadata:
         input_hw: Height and width of its input picture, RGB.
         output: ``keypoints`` for (batch, num_keypoints, 3) of x, y in input
             pixels and score; ``heatmaps`` for raw maps (batch, height, width,
-            num_keypoints).
-        heatmap_hw: Height and width of the heatmaps, in cells.
+            num_keypoints); ``coordinates`` for raw coordinates (batch,
+            num_keypoints, 2), relative to the crop.
+        heatmap_hw: Height and width of the heatmaps, in cells; None for a
+            network that gives coordinates.
         sigma_cells: Standard deviation of the target Gaussians, in cells.
         refinement: How peaks are refined; see ``HeatmapCodec.decode``.
         padding: How much larger than the person's box the crop must be.
@@ -57,7 +59,7 @@ class Metadata:
     skeleton: Skeleton
     input_hw: tuple[int, int]
     output: str
-    heatmap_hw: tuple[int, int]
+    heatmap_hw: tuple[int, int] | None
     sigma_cells: float
     refinement: str
     padding: float = BOX_PADDING
@@ -70,6 +72,11 @@ class Metadata:
     macs: int = 0
     version: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def raw_output(self) -> str:
+        """What the network itself gives: ``heatmaps`` or ``coordinates``."""
+        return "heatmaps" if self.heatmap_hw else "coordinates"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as in ``tinypose.json``."""
@@ -97,7 +104,7 @@ class Metadata:
                 skeleton=Skeleton.from_dict(value["skeleton"], source),
                 input_hw=_pair(value["input_hw"]),
                 output=str(value["output"]),
-                heatmap_hw=_pair(value["heatmap_hw"]),
+                heatmap_hw=_pair(value["heatmap_hw"]) if value["heatmap_hw"] else None,
                 sigma_cells=float(value["sigma_cells"]),
                 refinement=str(value["refinement"]),
                 padding=float(value["padding"]),
@@ -128,6 +135,11 @@ class Metadata:
         if metadata.output not in OUTPUTS:
             raise TinyposeError(
                 f"{source}: expected an output of {OUTPUTS}, found {metadata.output!r}"
+            )
+        if metadata.output not in ("keypoints", metadata.raw_output):
+            raise TinyposeError(
+                f"{source}: expected heatmap_hw where the output is heatmaps, and "
+                f"only there, found {metadata.heatmap_hw} and {metadata.output}"
             )
         return metadata
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.data.augment import AugmentConfig
 from tinypose.data.check import CheckReport, check_samples
 from tinypose.data.label_checks import Problem
@@ -18,16 +19,8 @@ from tinypose.data.stick_people import stick_people
 from tinypose.errors import TinyposeError
 from tinypose.images import read_image
 
-
-def _encode(keypoints_xy, visible):
-    """Return a Gaussian of 2 cells on maps a quarter of 64 x 48."""
-    rows, columns = np.mgrid[:16, :12][..., None]
-    x, y = ((keypoints_xy[0] + 0.5) / 4 - 0.5).T
-    heatmaps = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
-    return heatmaps[None], (visible > 0).astype(np.float32)
-
-
-VIEW = CropView(input_hw=(64, 48), encode=_encode)
+CODEC = HeatmapCodec(input_hw=(64, 48), heatmap_hw=(16, 12), sigma_cells=2.0)
+VIEW = CropView(input_hw=(64, 48), codec=CODEC)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +60,7 @@ def test_without_augmentation_all_crops_are_the_plain_one(people):
         cutout_probability=0.0,
         fills=("black",),
     )
-    view = CropView(input_hw=(64, 48), encode=_encode, augment=still)
+    view = CropView(input_hw=(64, 48), codec=CODEC, augment=still)
     plain, first, second, _ = augmented_row(people[1], 1, view)
     assert np.array_equal(plain, first)
     assert np.array_equal(plain, second)

@@ -10,13 +10,13 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tinypose import __version__
+from tinypose.codecs.codec import codec_of
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.export import tflite
 from tinypose.export.litert import require_tflite_path, run_tflite
 from tinypose.export.splice import join_models
 from tinypose.export.tflite import export_tflite
 from tinypose.export.verify import compare
-from tinypose.export.wrapper import metadata_codec
 from tinypose.metadata import read_metadata
 from tinypose.quiet import quiet_stderr
 
@@ -259,7 +259,7 @@ def compare_maps(net, crops):
 def test_eight_bits_decode_in_full_precision(int8_files, metadata):
     """Complete file = codec of the heads' maps: no coordinate was quantised."""
     crops = _calibration()[:6]
-    codec = metadata_codec(metadata)
+    codec = codec_of(metadata)
     maps = run_tflite(int8_files / "heads.tflite", crops)
     expected_xy, expected_scores = codec.decode(maps, metadata.refinement)
     for name in ("one", "two"):

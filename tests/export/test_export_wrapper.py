@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinypose.codecs.codec import codec_of
 from tinypose.errors import TinyposeError
 from tinypose.export.wrapper import (
     check_net,
-    heatmap_function,
     keypoint_function,
     load_net,
-    metadata_codec,
+    raw_function,
 )
 from tinypose.metadata import write_metadata
 from tinypose.models import loading
@@ -20,13 +20,13 @@ from tinypose.models import loading
 
 def test_heatmaps_are_the_nets_on_normalised_pictures(hourglass):
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), np.uint8)
-    found = heatmap_function(hourglass)(tf.constant(images))["heatmaps"]
+    found = raw_function(hourglass, "heatmaps")(tf.constant(images))["heatmaps"]
     expected = hourglass(images.astype(np.float32) / 127.5 - 1)["heatmaps_1"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_keypoints_are_where_the_dots_are(dot_net, metadata, dots, dot_centres):
-    function = keypoint_function(dot_net, metadata_codec(metadata), "dark")
+    function = keypoint_function(dot_net, codec_of(metadata), "dark")
     found = function(tf.constant(dots(dot_centres)))["keypoints"].numpy()
     # Measured 0.19: pooling to cells widens the dots by a little.
     np.testing.assert_allclose(found[..., :2], dot_centres, atol=0.3)
@@ -37,7 +37,7 @@ def test_later_changes_of_the_net_do_not_reach_a_wrapped_one(dot_net):
     images = tf.fill((1, 64, 48, 3), tf.constant(255, tf.uint8))
     copy = keras.models.clone_model(dot_net)
     copy.set_weights(dot_net.get_weights())
-    function = heatmap_function(copy)
+    function = raw_function(copy, "heatmaps")
     copy.set_weights([np.zeros_like(w) for w in copy.get_weights()])
     np.testing.assert_allclose(function(images)["heatmaps"], 1.0, atol=1e-6)
 

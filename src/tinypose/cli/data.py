@@ -273,7 +273,7 @@ def _crop_view(config: Path | None, seed: int) -> "tuple[CropView, str | None]":
         input_hw=settings.model.input_hw,
         padding=settings.padding,
         augment=settings.augment,
-        encode=list(codecs.values())[-1].encode,
+        codec=list(codecs.values())[-1],
         seed=seed,
     )
     return view, settings.skeleton if config else None

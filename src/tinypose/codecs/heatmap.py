@@ -13,13 +13,17 @@ References:
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 REFINEMENTS = ("none", "quarter", "dark")
 DEFAULT_REFINEMENT = "dark"
+
+CLEAR_SCORE = 0.05
+CLEAR_GAP = 1e-4
+"""See ``HeatmapCodec.is_clear``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class HeatmapCodec:
         sigma_cells: Standard deviation of the Gaussian, in cells.
     """
 
+    output: ClassVar[str] = "heatmaps"
+
     input_hw: tuple[int, int]
     heatmap_hw: tuple[int, int]
     sigma_cells: float = 2.0
@@ -43,6 +49,10 @@ class HeatmapCodec:
             self.input_hw[1] / self.heatmap_hw[1],
             self.input_hw[0] / self.heatmap_hw[0],
         )
+
+    def output_shape(self, num_keypoints: int) -> tuple[int, ...]:
+        """Return the shape of one sample's output."""
+        return *self.heatmap_hw, num_keypoints
 
     def encode(self, keypoints_xy: Any, visible: Any) -> tuple[Any, Any]:
         """Return target heatmaps and the weight of each, as backend tensors.
@@ -112,6 +122,34 @@ class HeatmapCodec:
         stride = np.array(self.stride_xy, np.float32)
         keypoints_xy = (cells + 0.5) * stride - 0.5
         return keypoints_xy, np.clip(scores, 0.0, 1.0)
+
+    def description(self) -> dict[str, Any]:
+        """Return what a model's metadata say about its output."""
+        return {
+            "output": self.output,
+            "heatmap_hw": self.heatmap_hw,
+            "sigma_cells": self.sigma_cells,
+            "refinement": DEFAULT_REFINEMENT,
+        }
+
+    def unflip(
+        self, heatmaps: NDArray[Any], flip_indices: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """Return what the output for a mirrored crop says about the crop itself."""
+        mirrored = np.asarray(heatmaps, np.float32)[:, :, ::-1]
+        return mirrored[..., flip_indices]
+
+    def is_clear(self, heatmaps: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return (batch, num_keypoints), whether each map's peak is unmistakable.
+
+        It is when the highest cell reaches ``CLEAR_SCORE`` and stands
+        ``CLEAR_GAP`` above every other cell: rounding cannot move it then.
+        """
+        batch, height, width, count = heatmaps.shape
+        flat = heatmaps.reshape(batch, height * width, count)
+        second, first = np.moveaxis(np.partition(flat, -2, axis=1)[:, -2:], 1, 0)
+        clear = (first >= CLEAR_SCORE) & (first - second >= CLEAR_GAP)
+        return np.asarray(clear, bool)
 
     def _dark_steps(
         self, maps: NDArray[np.float32], peak_x: NDArray[Any], peak_y: NDArray[Any]

@@ -5,26 +5,25 @@ training are spent on it.
 """
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tinypose.codecs.codec import Codec
 from tinypose.data.augment import Augmentation, AugmentConfig, draw_augmentation
 from tinypose.data.check import KINDS, CheckReport
 from tinypose.data.label_checks import Problem
 from tinypose.data.pipeline import CropDataset
 from tinypose.data.sample import Sample
-from tinypose.drawing.skeletons import contact_sheet, draw_pose, overlay_heatmaps
+from tinypose.drawing.outputs import draw_output
+from tinypose.drawing.sheets import contact_sheet
+from tinypose.drawing.skeletons import draw_pose
 from tinypose.errors import TinyposeError
 from tinypose.files import write_json, write_text
 from tinypose.geometry import BOX_PADDING, crop_affine, transform_points
 from tinypose.images import Image, warp_image, write_image
-
-Encode = Callable[[Any, Any], tuple[Any, Any]]
-"""Keypoints (batch, K, 2) and visibility to heatmaps and weights."""
 
 CELL_HW = (256, 256)
 MAX_SUSPECTS = 24
@@ -41,12 +40,12 @@ class CropView:
         input_hw: Height and width of the crops.
         padding: How much larger than the person's box the crop is.
         augment: Random changes.
-        encode: Makes the true heatmaps, as ``HeatmapCodec.encode``.
+        codec: Of the prediction; makes the true heatmaps.
         seed: Of the random changes.
     """
 
     input_hw: tuple[int, int]
-    encode: Encode
+    codec: Codec
     padding: float = BOX_PADDING
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
@@ -110,9 +109,11 @@ def augmented_row(sample: Sample, position: int, view: CropView) -> list[Image]:
     for draw in draws:
         crop, keypoints_xy, visible = dataset.crop(0, draw)
         row.append(draw_pose(crop, keypoints_xy, sample.skeleton, visible=visible))
-    heatmaps, weights = view.encode(keypoints_xy[None], visible[None])
-    shown = np.asarray(heatmaps)[0] * np.asarray(weights)[0]
-    return [*row, overlay_heatmaps(crop, shown, sample.skeleton)]
+    target, _ = view.codec.encode(keypoints_xy[None], visible[None])
+    drawn = draw_output(
+        crop, np.asarray(target)[0], view.codec, sample.skeleton, visible
+    )
+    return [*row, drawn]
 
 
 def write_check(

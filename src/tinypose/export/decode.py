@@ -1,4 +1,4 @@
-"""Decode heatmaps inside the exported graph: the twin of ``HeatmapCodec.decode``.
+"""Decode inside the exported graph: the twins of the codecs' ``decode``.
 
 Everything here becomes built-in TFLite operations of static shape. The blurred
 map is needed in only 3x3 cells around each peak, and a separable blur at chosen
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tinypose.codecs.coordinates import CoordinateCodec
 from tinypose.codecs.heatmap import (
     LOG_FLOOR,
     MAX_STEP_CELLS,
@@ -78,6 +79,30 @@ def decode_heatmaps(
     keypoints_xy = (peaks + 0.5) * np.array(codec.stride_xy, np.float32) - 0.5
     scores = tf.clip_by_value(tf.reduce_max(flat, axis=-1, keepdims=True), 0.0, 1.0)
     return tf.reshape(tf.concat([keypoints_xy, scores], axis=-1), (batch, count, 3))
+
+
+def decode_coordinates(
+    coordinates: tf.Tensor, codec: CoordinateCodec, refinement: str
+) -> tf.Tensor:
+    """Return keypoints in input pixels, as ``CoordinateCodec.decode`` does.
+
+    Args:
+        coordinates: (batch, num_keypoints, 2) float32, relative to the crop.
+        codec: The codec whose targets they imitate.
+        refinement: Without effect.
+
+    Returns:
+        (batch, num_keypoints, 3) float32: x, y in input pixels, and 1 within
+        the crop or 0 outside.
+    """
+    keypoints_xy = (coordinates + 0.5) * codec.size_xy - 0.5
+    farthest = tf.reduce_max(tf.abs(coordinates), axis=-1, keepdims=True)
+    scores = tf.cast(farthest <= 0.5, tf.float32)
+    return tf.concat([keypoints_xy, scores], axis=-1)
+
+
+DECODERS = {HeatmapCodec: decode_heatmaps, CoordinateCodec: decode_coordinates}
+"""The decoder of each kind of raw output."""
 
 
 def _inside(peaks: tf.Tensor, width: int, height: int) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tinypose import __version__
+from tinypose.codecs.codec import codec_of
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.export.litert import require_tflite_path, run_tflite
 from tinypose.export.splice import join_models
@@ -17,10 +18,9 @@ from tinypose.export.wrapper import (
     GraphFunction,
     check_net,
     decode_function,
-    heatmap_function,
     keypoint_function,
-    metadata_codec,
     network_function,
+    raw_function,
 )
 from tinypose.files import atomic_path
 from tinypose.metadata import Metadata, write_metadata
@@ -52,8 +52,9 @@ def export_tflite(
         net: The network, as ``tinypose.models`` builds it.
         metadata: What is known about it; decides the decoding.
         path: The file to write, ending in ``.tflite``.
-        heads: Export the raw ``heatmaps`` (batch, height, width,
-            num_keypoints) float32 instead of keypoints.
+        heads: Export the network's raw output instead of keypoints: ``heatmaps``
+            (batch, height, width, num_keypoints) or ``coordinates`` (batch,
+            num_keypoints, 2), float32.
         batch: Pictures per run; fixed, for browsers refuse an open size.
         calibration: Crops (num_crops, height, width, 3) uint8 RGB like those
             the file will see. With them the network computes in eight bits,
@@ -75,7 +76,7 @@ def export_tflite(
     check_net(net, metadata)
     metadata = replace(
         metadata,
-        output="heatmaps" if heads else "keypoints",
+        output=metadata.raw_output if heads else "keypoints",
         precision="float32" if calibration is None else "int8",
         num_parameters=count_parameters(net),
         macs=count_macs(net),
@@ -103,23 +104,25 @@ def _convert(
             "export to TensorFlow Lite needs Keras on TensorFlow, found Keras on "
             f"{keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
         )
-    codec, hw = metadata_codec(metadata), metadata.input_hw
-    heads = metadata.output == "heatmaps"
+    codec, hw = codec_of(metadata), metadata.input_hw
+    heads = metadata.output != "keypoints"
     try:
         with quiet_stderr():
             if calibration is None:
                 function = (
-                    heatmap_function(net)
+                    raw_function(net, codec.output)
                     if heads
                     else keypoint_function(net, codec, metadata.refinement)
                 )
                 return bytes(_converter(function, (batch, *hw, 3), tf.uint8).convert())
-            network = _quantised_network(net, (batch, *hw, 3), calibration)
+            network = _quantised_network(
+                net, codec.output, (batch, *hw, 3), calibration
+            )
             if heads:
                 return network
-            maps = (batch, *metadata.heatmap_hw, metadata.skeleton.num_keypoints)
+            raw = codec.output_shape(metadata.skeleton.num_keypoints)
             decode = decode_function(codec, metadata.refinement)
-            decoder = _converter(decode, maps, tf.float32, "heatmaps").convert()
+            decoder = _converter(decode, (batch, *raw), tf.float32, "raw").convert()
             return join_models(network, bytes(decoder))
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
@@ -144,10 +147,13 @@ def _converter(
 
 
 def _quantised_network(
-    net: keras.Model, shape: tuple[int, ...], calibration: NDArray[np.uint8]
+    net: keras.Model,
+    output: str,
+    shape: tuple[int, ...],
+    calibration: NDArray[np.uint8],
 ) -> bytes:
-    """Return the network in eight bits: bytes in, heatmaps as float32 out."""
-    converter = _converter(network_function(net), shape, tf.float32)
+    """Return the network in eight bits: bytes in, its raw output as float32 out."""
+    converter = _converter(network_function(net, output), shape, tf.float32)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.uint8
@@ -176,8 +182,8 @@ def _run_once(path: Path, metadata: Metadata, batch: int) -> None:
             f"({' '.join(str(error).split())[:300]})"
         ) from error
     count = metadata.skeleton.num_keypoints
-    keypoints = metadata.output == "keypoints"
-    expected = (count, 3) if keypoints else (*metadata.heatmap_hw, count)
+    raw = codec_of(metadata).output_shape(count)
+    expected = (count, 3) if metadata.output == "keypoints" else raw
     if output.shape != (batch, *expected):
         raise TinyposeError(
             f"model {metadata.name!r}: expected an exported output of "

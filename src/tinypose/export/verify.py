@@ -7,8 +7,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypose.codecs.codec import codec_of
 from tinypose.export.litert import run_tflite
-from tinypose.export.wrapper import metadata_codec, prediction
+from tinypose.export.wrapper import prediction
 from tinypose.metadata import read_metadata
 from tinypose.models.layers import normalize_images
 
@@ -17,11 +18,6 @@ MAX_DIFFERENCE = 0.1
 
 MAX_MEDIAN_INT8 = 1.0
 """Median difference, in input pixels, that a file in eight bits may have."""
-
-CLEAR_SCORE = 0.05
-CLEAR_GAP = 1e-4
-"""A peak is clear when its highest cell reaches ``CLEAR_SCORE`` and stands
-``CLEAR_GAP`` above every other cell: rounding cannot move it then."""
 
 _CHUNK = 16
 
@@ -32,7 +28,7 @@ class Agreement:
 
     Args:
         differences: (num_crops, num_keypoints) distances in input pixels; nan
-            where the heatmap has no clear peak.
+            where a heatmap has no clear peak.
     """
 
     differences: NDArray[np.float64]
@@ -68,31 +64,22 @@ def compare(net: keras.Model, path: str | Path, crops: NDArray[np.uint8]) -> Agr
         crops: (num_crops, height, width, 3) uint8 RGB, in the model's size.
     """
     metadata = read_metadata(path)
-    codec = metadata_codec(metadata)
-    heatmaps = _heatmaps(net, crops)
-    keypoints_xy, _ = codec.decode(heatmaps, metadata.refinement)
+    codec = codec_of(metadata)
+    outputs = _outputs(net, crops)
+    keypoints_xy, _ = codec.decode(outputs, metadata.refinement)
     exported = run_tflite(path, crops)
-    if metadata.output == "heatmaps":
-        exported_xy, _ = codec.decode(exported, metadata.refinement)
-    else:
+    if metadata.output == "keypoints":
         exported_xy = exported[..., :2]
+    else:
+        exported_xy, _ = codec.decode(exported, metadata.refinement)
     offsets = exported_xy.astype(np.float64) - keypoints_xy
     distances = np.hypot(offsets[..., 0], offsets[..., 1])
-    return Agreement(np.where(_has_clear_peak(heatmaps), distances, np.nan))
+    return Agreement(np.where(codec.is_clear(outputs), distances, np.nan))
 
 
-def _heatmaps(net: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _outputs(net: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     chunks = [
         prediction(net(normalize_images(crops[start : start + _CHUNK]), training=False))
         for start in range(0, len(crops), _CHUNK)
     ]
     return np.concatenate([keras.ops.convert_to_numpy(chunk) for chunk in chunks])
-
-
-def _has_clear_peak(heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return (batch, num_keypoints), whether each map's peak is unmistakable."""
-    batch, height, width, count = heatmaps.shape
-    flat = heatmaps.reshape(batch, height * width, count)
-    second, first = np.moveaxis(np.partition(flat, -2, axis=1)[:, -2:], 1, 0)
-    clear: NDArray[np.bool_] = (first >= CLEAR_SCORE) & (first - second >= CLEAR_GAP)
-    return clear

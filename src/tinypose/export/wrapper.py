@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tinypose.codecs.heatmap import HeatmapCodec
+from tinypose.codecs.codec import Codec, codec_of
 from tinypose.errors import TinyposeError
-from tinypose.export.decode import decode_heatmaps
+from tinypose.export.decode import DECODERS
 from tinypose.metadata import Metadata, read_metadata
 from tinypose.models import loading
 from tinypose.models.layers import normalize_images
@@ -23,48 +23,48 @@ from tinypose.models.layers import normalize_images
 GraphFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
-def heatmap_function(net: keras.Model) -> GraphFunction:
-    """Return a function from pictures to the net's heatmaps.
+def raw_function(net: keras.Model, output: str) -> GraphFunction:
+    """Return a function from pictures to the net's raw output.
 
     Args:
         net: A network of ``tinypose.models``; its last output is exported.
+        output: What that is called, such as ``heatmaps``.
 
     Returns:
         A function to trace: ``images`` (batch, height, width, 3) uint8 RGB to
-        ``{"heatmaps": (batch, height, width, num_keypoints) float32}``.
+        ``{output: float32}``, such as heatmaps (batch, height, width,
+        num_keypoints).
     """
-    network = network_function(net)
+    network = network_function(net, output)
 
-    def heatmaps(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def raw(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return network(normalize_images(images))
 
-    return heatmaps
+    return raw
 
 
-def network_function(net: keras.Model) -> GraphFunction:
-    """Return a function from normalised pictures to the net's heatmaps.
+def network_function(net: keras.Model, output: str) -> GraphFunction:
+    """Return a function from normalised pictures to the net's raw output.
 
-    Like ``heatmap_function``, but its ``images`` are float32 of -1 to 1: a
+    Like ``raw_function``, but its ``images`` are float32 of -1 to 1: a
     quantised file takes bytes in their place, without any arithmetic.
     """
     trainable = [variable.numpy() for variable in net.trainable_variables]
     fixed = [variable.numpy() for variable in net.non_trainable_variables]
 
-    def heatmaps(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def raw(images: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs, _ = net.stateless_call(
             [tf.constant(value) for value in trainable],
             [tf.constant(value) for value in fixed],
             images,
             training=False,
         )
-        return {"heatmaps": prediction(outputs)}
+        return {output: prediction(outputs)}
 
-    return heatmaps
+    return raw
 
 
-def keypoint_function(
-    net: keras.Model, codec: HeatmapCodec, refinement: str
-) -> GraphFunction:
+def keypoint_function(net: keras.Model, codec: Codec, refinement: str) -> GraphFunction:
     """Return a function from pictures to keypoints.
 
     Args:
@@ -77,19 +77,20 @@ def keypoint_function(
         ``{"keypoints": (batch, num_keypoints, 3) float32}``, x and y in input
         pixels and the score.
     """
-    heatmaps, decode = heatmap_function(net), decode_function(codec, refinement)
+    raw, decode = raw_function(net, codec.output), decode_function(codec, refinement)
 
     def keypoints(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return decode(heatmaps(images)["heatmaps"])
+        return decode(raw(images)[codec.output])
 
     return keypoints
 
 
-def decode_function(codec: HeatmapCodec, refinement: str) -> GraphFunction:
-    """Return a function from heatmaps to keypoints, as ``keypoint_function`` has."""
+def decode_function(codec: Codec, refinement: str) -> GraphFunction:
+    """Return a function from the raw output to what ``keypoint_function`` gives."""
+    decode = DECODERS[type(codec)]
 
-    def keypoints(heatmaps: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"keypoints": decode_heatmaps(heatmaps, codec, refinement)}
+    def keypoints(raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"keypoints": decode(raw, codec, refinement)}
 
     return keypoints
 
@@ -97,15 +98,6 @@ def decode_function(codec: HeatmapCodec, refinement: str) -> GraphFunction:
 def prediction(outputs: Any) -> Any:
     """Return the last of a network's outputs, the one that is its prediction."""
     return list(outputs.values())[-1] if isinstance(outputs, dict) else outputs
-
-
-def metadata_codec(metadata: Metadata) -> HeatmapCodec:
-    """Return the codec of the heatmaps that the metadata describes."""
-    return HeatmapCodec(
-        input_hw=metadata.input_hw,
-        heatmap_hw=metadata.heatmap_hw,
-        sigma_cells=metadata.sigma_cells,
-    )
 
 
 def check_net(net: keras.Model, metadata: Metadata) -> None:
@@ -117,9 +109,9 @@ def check_net(net: keras.Model, metadata: Metadata) -> None:
     for what, found, expected in [
         ("input", net.input_shape, (*metadata.input_hw, 3)),
         (
-            "heatmaps",
+            metadata.raw_output,
             prediction(net.output).shape,
-            (*metadata.heatmap_hw, metadata.skeleton.num_keypoints),
+            codec_of(metadata).output_shape(metadata.skeleton.num_keypoints),
         ),
     ]:
         if tuple(found[1:]) != expected:

@@ -2,8 +2,8 @@
 
 A backend takes crops (batch, height, width, 3) uint8 RGB and returns what its
 ``metadata.output`` says, as float32: ``keypoints`` (batch, num_keypoints, 3) of
-x, y in crop pixels and score, or ``heatmaps`` (batch, map_height, map_width,
-num_keypoints).
+x, y in crop pixels and score, ``heatmaps`` (batch, map_height, map_width,
+num_keypoints) or ``coordinates`` (batch, num_keypoints, 2), relative to the crop.
 """
 
 import os
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypose.codecs.codec import codec_of
 from tinypose.errors import MissingDependencyError, TinyposeError
 from tinypose.files import explain_os_errors
 from tinypose.images import Image
@@ -178,7 +179,7 @@ def output_shape(metadata: Metadata) -> tuple[int, ...]:
     count = metadata.skeleton.num_keypoints
     if metadata.output == "keypoints":
         return count, 3
-    return *metadata.heatmap_hw, count
+    return codec_of(metadata).output_shape(count)
 
 
 def _nothing(metadata: Metadata) -> NDArray[np.float32]:

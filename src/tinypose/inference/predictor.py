@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinypose.codecs.heatmap import REFINEMENTS, HeatmapCodec
+from tinypose.codecs.codec import codec_of
+from tinypose.codecs.heatmap import REFINEMENTS
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.geometry import (
     FloatArray,
@@ -69,11 +70,7 @@ class Predictor:
                 f"{self.path}: expected a refinement of {', '.join(REFINEMENTS)}, "
                 f"found {metadata.refinement!r}; update tinypose"
             )
-        self._codec = HeatmapCodec(
-            input_hw=metadata.input_hw,
-            heatmap_hw=metadata.heatmap_hw,
-            sigma_cells=metadata.sigma_cells,
-        )
+        self._codec = codec_of(metadata)
 
     @property
     def metadata(self) -> Metadata:
@@ -172,9 +169,10 @@ class Predictor:
         """Raise a TinyposeError unless the model returns raw heatmaps."""
         if self.metadata.output != "heatmaps":
             raise TinyposeError(
-                f"{self.path}: expected a model that returns raw heatmaps, found a "
-                "complete one that returns keypoints; use the training run's folder "
-                "or a file written by  tinypose export --heads"
+                f"{self.path}: expected a model that returns raw heatmaps, found one "
+                f"that returns {self.metadata.output}; use the training run's folder "
+                "or a file written by  tinypose export --heads, of a family that "
+                "has heatmaps"
             )
 
     def crop(self, picture: Image, box_xywh: ArrayLike) -> tuple[Image, FloatArray]:
@@ -254,9 +252,9 @@ class Predictor:
                 f"{self.path}: expected numbers from the model, found infinite ones or "
                 "none; did its training diverge?"
             )
-        if self.metadata.output == "heatmaps":
-            return self._codec.decode(output, self.metadata.refinement)
-        return output[..., :2], np.clip(output[..., 2], 0.0, 1.0)
+        if self.metadata.output == "keypoints":
+            return output[..., :2], np.clip(output[..., 2], 0.0, 1.0)
+        return self._codec.decode(output, self.metadata.refinement)
 
     def _raw(self, crops: Image) -> NDArray[np.float32]:
         """Return the model's output, averaged over the mirrored crop if asked."""
@@ -265,8 +263,8 @@ class Predictor:
             return output
         mirrored = self._backend(np.ascontiguousarray(crops[:, :, ::-1]))
         flip = self.skeleton.flip_indices
-        if self.metadata.output == "heatmaps":
-            mean = (output + mirrored[:, :, ::-1][..., flip]) / 2
+        if self.metadata.output != "keypoints":
+            mean = (output + self._codec.unflip(mirrored, flip)) / 2
             return np.asarray(mean, np.float32)
         mirrored = mirrored[:, flip]
         mirrored[..., 0] = crops.shape[2] - 1 - mirrored[..., 0]

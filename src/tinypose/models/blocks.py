@@ -66,6 +66,46 @@ def conv(
     )(x)
 
 
+def conv_norm(
+    x: KerasTensor,
+    filters: int,
+    name: str,
+    *,
+    kernel_size: int = 3,
+    strides: int = 1,
+    relu: bool = True,
+    normalise: bool = True,
+) -> KerasTensor:
+    """Apply a convolution, batch norm instead of a bias, and ReLU.
+
+    Norm before ReLU: the exporter folds it into the convolution.
+
+    Args:
+        x: (B, H, W, C).
+        filters: Channels of the result.
+        name: Prefix of the layers' names.
+        kernel_size: Of the convolution.
+        strides: Of the convolution.
+        relu: Whether ReLU follows.
+        normalise: False for a bias and no batch norm.
+
+    Returns:
+        (B, H / strides, W / strides, filters).
+    """
+    x = layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=not normalise,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    if normalise:
+        x = batch_norm(x, name=f"{name}_norm")
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
 def reception(x: KerasTensor, filters: int, name: str) -> KerasTensor:
     """Bring the picture to a quarter of its size (B, H, W, 3) -> (B, H/4, W/4, C)."""
     x = conv(x, filters, 7, strides=2, name=f"{name}_conv")  # (B, H/2, W/2, C)

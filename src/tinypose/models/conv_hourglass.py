@@ -13,7 +13,7 @@ import keras
 from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
-from tinypose.models.blocks import batch_norm, depthwise_norm, output
+from tinypose.models.blocks import conv_norm, depthwise_norm, output
 from tinypose.models.layers import NearestUpsampling
 
 ConvNorm = Callable[..., KerasTensor]
@@ -141,32 +141,6 @@ def conv_hourglass_codecs(config: ConvHourglassConfig) -> dict[str, HeatmapCodec
 def _conv_of(config: ConvHourglassConfig, level: int) -> ConvNorm:
     separable = config.separable_from and level >= config.separable_from
     return separable_norm if separable else conv_norm
-
-
-def conv_norm(
-    x: KerasTensor,
-    filters: int,
-    name: str,
-    *,
-    kernel_size: int = 3,
-    strides: int = 1,
-    relu: bool = True,
-) -> KerasTensor:
-    """Apply a convolution without bias, batch norm and, unless told, ReLU.
-
-    Norm before ReLU: the exporter folds it into the convolution.
-    """
-    x = layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    x = batch_norm(x, name=f"{name}_norm")
-    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
 def separable_norm(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -74,6 +75,91 @@ class NearestUpsampling(keras.layers.UpSampling2D):
         height, width = ops.shape(inputs)[1:3]
         size = (height * self.size[0], width * self.size[1])
         return ops.image.resize(inputs, size, interpolation="nearest")
+
+
+@keras.saving.register_keras_serializable(package="tinypose")
+class CentreMap(keras.layers.Layer):
+    """Append a map that says where the person is: in the middle of the crop.
+
+    Args:
+        sigma: Standard deviation of the Gaussian, as a fraction of the map.
+
+    Reference:
+        Wei et al., "Convolutional pose machines", CVPR 2016,
+        https://arxiv.org/abs/1602.00134, section 4: a Gaussian on the person
+        of interest tells the network whom to look at.
+    """
+
+    def __init__(self, sigma: float = 0.25, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.sigma = sigma
+
+    def call(self, inputs: Any) -> Any:
+        """Return (batch, height, width, channels + 1)."""
+        height, width = inputs.shape[1:3]
+        profiles = [
+            np.exp(-0.5 * (((np.arange(size) + 0.5) / size - 0.5) / self.sigma) ** 2)
+            for size in (height, width)
+        ]
+        centre = np.outer(*profiles)[None, :, :, None].astype("float32")
+        shape = (ops.shape(inputs)[0], height, width, 1)
+        return ops.concatenate([inputs, ops.broadcast_to(centre, shape)], axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape with one channel more."""
+        return (*input_shape[:-1], input_shape[-1] + 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "sigma": self.sigma}
+
+
+@keras.saving.register_keras_serializable(package="tinypose")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Divide each value by what its neighbours in the channels amount to.
+
+    Args:
+        radius: Channels on either side.
+        bias: Added to the sum.
+        alpha: Times the sum of squares.
+        beta: Exponent of the divisor.
+
+    Reference:
+        Krizhevsky, Sutskever & Hinton, "ImageNet classification with deep
+        convolutional neural networks", NIPS 2012, section 3.3, whose constants
+        are the defaults.
+    """
+
+    def __init__(
+        self,
+        radius: int = 2,
+        bias: float = 2.0,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(**arguments)
+        self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
+
+    def call(self, inputs: Any) -> Any:
+        """Return the same shape (..., channels)."""
+        channels = inputs.shape[-1]
+        room = [(0, 0)] * (len(inputs.shape) - 1) + [(self.radius, self.radius)]
+        squares = ops.pad(ops.square(inputs), room)
+        total: Any = sum(
+            squares[..., start : start + channels]
+            for start in range(2 * self.radius + 1)
+        )
+        return inputs / ops.power(self.bias + self.alpha * total, self.beta)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        names = ("radius", "bias", "alpha", "beta")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _fused_tensorflow(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:

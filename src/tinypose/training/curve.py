@@ -27,7 +27,7 @@ def draw_curve(path: Path, progress: Progress) -> None:
         rates = _known(progress, "learning_rate")
         other_axes.plot(*rates, **_style(progress), color="tab:gray")
         other_axes.set_title("learning rate (no validation set)")
-    loss_axes.set_title("heatmap loss")
+    loss_axes.set_title("loss")
     loss_axes.legend()
     for axes in (loss_axes, other_axes):
         axes.set_xlabel("epoch")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tinypose import __version__
-from tinypose.codecs.heatmap import DEFAULT_REFINEMENT
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.errors import TinyposeError
@@ -276,10 +275,7 @@ class _Loop:
             family=config.family,
             skeleton=self.job.training.skeleton,
             input_hw=self.config.model.input_hw,
-            output="heatmaps",
-            heatmap_hw=codec.heatmap_hw,
-            sigma_cells=codec.sigma_cells,
-            refinement=DEFAULT_REFINEMENT,
+            **codec.description(),
             padding=config.padding,
             training_data=self.job.training_data,
             accuracy=accuracy,

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypose.codecs.codec import Codec
 from tinypose.data.pipeline import CropDataset
-from tinypose.drawing.heatmaps import overlay_heatmaps
+from tinypose.drawing.outputs import draw_output
 from tinypose.drawing.sheets import contact_sheet
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors
 from tinypose.evaluation.references import measure_references
 from tinypose.geometry import invert_affine, transform_points
 from tinypose.images import Image
+from tinypose.skeletons import Skeleton
 from tinypose.training.losses import LOSSES
 from tinypose.training.task import PoseTask
 
@@ -66,15 +68,15 @@ class Validator:
             batch = self.dataset.batch(range(start, stop))
             outputs = task.predict_on_batch(batch.images)
             codec = task.codecs[key]
-            maps = np.asarray(outputs[key])
+            raw = np.asarray(outputs[key])
             target, weights = codec.encode(batch.keypoints_xy, batch.visible)
-            loss = LOSSES[type(codec)](target, maps, weights)
+            loss = LOSSES[type(codec)](target, raw, weights)
             losses.append((float(loss), float(_numpy(weights).sum())))
             if picture is None:
                 picture = _compare(
-                    batch.images, _numpy(target), maps, self.dataset.skeleton
+                    batch.images, _numpy(target), raw, codec, self.dataset.skeleton
                 )
-            crops_xy, found = codec.decode(maps)
+            crops_xy, found = codec.decode(raw)
             scores.append(found)
             for row, index in enumerate(range(start, stop)):
                 crop_to_image = invert_affine(self.dataset.image_to_crop(index))
@@ -97,17 +99,21 @@ class Validator:
 
 
 def _compare(
-    images: Image, target: NDArray[Any], predicted: NDArray[Any], skeleton: Any
+    images: Image,
+    target: NDArray[Any],
+    predicted: NDArray[Any],
+    codec: Codec,
+    skeleton: Skeleton,
 ) -> Image:
-    """Return rows of a crop, its true heatmaps and the predicted ones."""
+    """Return rows of a crop, its true output and the predicted one."""
     cells, titles = [], []
-    for image, true, maps in list(zip(images, target, predicted, strict=True))[
+    for image, true, raw in list(zip(images, target, predicted, strict=True))[
         :NUM_PICTURES
     ]:
         cells += [
             image,
-            overlay_heatmaps(image, true, skeleton),
-            overlay_heatmaps(image, maps, skeleton),
+            draw_output(image, true, codec, skeleton),
+            draw_output(image, raw, codec, skeleton),
         ]
         titles += ["crop", "true", "predicted"]
     return contact_sheet(cells, titles, columns=3, cell_hw=images.shape[1:3])

@@ -1,51 +1,20 @@
 """Training: it learns, stops, resumes, and says what went wrong."""
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from tinypose.config import Config, apply_overrides
+from helpers.runs import assert_equal_runs, stop_after, train, with_values
 from tinypose.data.pipeline import CropDataset
 from tinypose.errors import TinyposeError
 from tinypose.metadata import read_metadata
 from tinypose.models import build_model
-from tinypose.training.display import Display
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
 from tinypose.training.task import build_task
-from tinypose.training.train import TrainingJob, run_training
-
-
-def job(
-    config: Config, dots: CropDataset, path: Path, **changes: object
-) -> TrainingJob:
-    run_dir = RunDir(path)
-    return TrainingJob(
-        **{
-            "config": config,
-            "run_dir": run_dir,
-            "training": dots,
-            "validation": dots,
-            **changes,
-        }
-    )
-
-
-def train(config: Config, dots: CropDataset, path: Path, **changes: object):
-    return run_training(job(config, dots, path, **changes), Display(quiet=True))
-
-
-def with_values(config: Config, *overrides: str) -> Config:
-    return apply_overrides(config.to_dict(), overrides, "test")
-
-
-def stop_after(steps: int) -> Callable[[], bool]:
-    counter = iter(range(steps))
-    return lambda: next(counter, None) is None
 
 
 def test_it_learns_and_leaves_a_whole_run_folder(config, dots, tmp_path) -> None:
@@ -102,21 +71,6 @@ def test_tensorboard_gets_figures_and_pictures(config, dots, tmp_path) -> None:
     assert events.Tags()["images"] == ["heatmaps"]
     # 48 people in batches of 8 are 6 steps an epoch.
     assert [e.step for e in events.Scalars("validation/pck")] == [12, 24]
-
-
-def assert_equal_runs(first: Path, second: Path) -> None:
-    a, progress_a = RunDir(first).load_checkpoint()
-    b, progress_b = RunDir(second).load_checkpoint()
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        np.testing.assert_array_equal(value, b[key], err_msg=key)
-    speed = HISTORY_COLUMNS.index("images_per_second")
-    for row_a, row_b in zip(progress_a.history, progress_b.history, strict=True):
-        del row_a[speed], row_b[speed]
-        assert row_a == row_b
-    nets = [keras.models.load_model(p / "best.keras") for p in (first, second)]
-    for x, y in zip(*(net.get_weights() for net in nets), strict=True):
-        np.testing.assert_array_equal(x, y)
 
 
 @pytest.fixture(scope="module")

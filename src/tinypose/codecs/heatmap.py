@@ -177,6 +177,37 @@ class HeatmapCodec:
         return np.asarray(steps, np.float32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WindowHeatmapCodec(HeatmapCodec):
+    """Heatmaps of windows, each around its own keypoint; training targets only.
+
+    Args:
+        picture_hw: Height and width of the picture that the windows lie in.
+        centres: Name of the output that says where they lie.
+    """
+
+    picture_hw: tuple[int, int]
+    centres: str
+
+    def encode_around(
+        self, keypoints_xy: Any, visible: Any, centres: Any
+    ) -> tuple[Any, Any]:
+        """Return target heatmaps of the windows and the weight of each.
+
+        Args:
+            keypoints_xy: (batch, num_keypoints, 2), (x, y) in picture pixels.
+            visible: (batch, num_keypoints), 0 where not labelled.
+            centres: (batch, num_keypoints, 2), relative to the picture.
+        """
+        from keras import ops
+
+        size_xy = np.array(self.picture_hw[::-1], np.float32)
+        middle_xy = np.array(self.input_hw[::-1], np.float32) / 2
+        # From edges to edges, as everywhere.
+        places = ops.cast(keypoints_xy, "float32") + 0.5 - (centres + 0.5) * size_xy
+        return self.encode(places + middle_xy - 0.5, visible)
+
+
 BLUR_FRACTION = 1 / 3
 """Width of the smoothing before a peak is fitted, relative to the target's.
 

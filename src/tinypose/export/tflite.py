@@ -26,6 +26,7 @@ from tinypose.files import atomic_path
 from tinypose.metadata import Metadata, write_metadata
 from tinypose.models.cost import count_macs, count_parameters
 from tinypose.models.layers import normalize_images
+from tinypose.models.window_layers import CropAround
 from tinypose.quiet import quiet_stderr
 
 MAX_BATCH = 1024
@@ -74,6 +75,14 @@ def export_tflite(
     if not 1 <= batch <= MAX_BATCH:
         raise UsageError(f"expected a batch of 1 to {MAX_BATCH}, found {batch}")
     check_net(net, metadata)
+    if calibration is not None and any(
+        isinstance(layer, CropAround) for layer in net.layers
+    ):
+        raise UsageError(
+            f"model {metadata.name!r}: expected a network without windows to "
+            f"quantise, found one of {metadata.family}, whose windows' places do "
+            "not fit into eight bits; export it in float32"
+        )
     metadata = replace(
         metadata,
         output=metadata.raw_output if heads else "keypoints",

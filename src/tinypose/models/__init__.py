@@ -25,11 +25,24 @@ from tinypose.models.deeppose import (
     build_deeppose,
     deeppose_codecs,
 )
+from tinypose.models.deeppose_cascade import (
+    DeepPoseCascadeConfig,
+    build_deeppose_cascade,
+    deeppose_cascade_codecs,
+    deeppose_cascade_phases,
+)
+from tinypose.models.multi_resolution import (
+    MultiResolutionConfig,
+    build_multi_resolution,
+    multi_resolution_codecs,
+    multi_resolution_phases,
+)
 from tinypose.models.part_heatmap import (
     PartHeatmapConfig,
     build_part_heatmap,
     part_heatmap_codecs,
 )
+from tinypose.models.phases import Phase
 from tinypose.models.pose_machine import (
     PoseMachineConfig,
     build_pose_machine,
@@ -56,11 +69,14 @@ class Family:
         build: Builds the network from the configuration.
         codecs: Gives the codec of each output, in the order of supervision;
             the last output is the prediction.
+        phases: Gives the trainings that the procedure consists of; one, of all
+            layers on all outputs, unless told otherwise.
     """
 
     config_class: type
     build: Callable[[Any], keras.Model]
     codecs: Callable[[Any], dict[str, Any]]
+    phases: Callable[[Any], tuple[Phase, ...]] = lambda config: (Phase(name="all"),)
 
 
 FAMILIES = {
@@ -78,6 +94,18 @@ FAMILIES = {
         config_class=DeepPoseConfig,
         build=build_deeppose,
         codecs=deeppose_codecs,
+    ),
+    "deeppose_cascade": Family(
+        config_class=DeepPoseCascadeConfig,
+        build=build_deeppose_cascade,
+        codecs=deeppose_cascade_codecs,
+        phases=deeppose_cascade_phases,
+    ),
+    "multi_resolution": Family(
+        config_class=MultiResolutionConfig,
+        build=build_multi_resolution,
+        codecs=multi_resolution_codecs,
+        phases=multi_resolution_phases,
     ),
     "part_heatmap": Family(
         config_class=PartHeatmapConfig,

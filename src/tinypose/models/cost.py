@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import keras
@@ -30,37 +31,47 @@ def count_macs(net: keras.Model) -> int:
     Raises:
         ValueError: a size that decides the cost is open (None).
     """
-    return sum(_layer_macs(layer, input_shape) for layer, input_shape in _calls(net))
+    total = 0
+    # How often a picture's tensor stands in the batch: several times where
+    # windows were cut out of it.
+    times: dict[str, Fraction] = {}
+    for layer, input_shape, source in _calls(net):
+        before = times.get(source, Fraction(1))
+        times[layer.name] = before * getattr(layer, "batch_factor", 1)
+        total += int(before * _layer_macs(layer, input_shape))
+    return total
 
 
-def _calls(net: keras.Model) -> Iterator[tuple[layers.Layer, Shape]]:
-    """Yield every call of a layer in ``net`` with the shape of its input."""
+def _calls(net: keras.Model) -> Iterator[tuple[layers.Layer, Shape, str]]:
+    """Yield every call of a layer with its input's shape and origin, in order."""
     if isinstance(net, keras.Sequential):
-        shape = net.input_shape
+        shape, source = net.input_shape, ""
         for layer in net.layers:
-            yield layer, shape
-            shape = layer.compute_output_shape(shape)
+            yield layer, shape, source
+            shape, source = layer.compute_output_shape(shape), layer.name
         return
     # A layer object does not say how often it is called; the config does. It
     # also lists bare operations such as additions, which are no layers.
     layers_by_name = {layer.name: layer for layer in net.layers}
     for entry in net.get_config()["layers"]:
         for node in entry["inbound_nodes"] if entry["name"] in layers_by_name else ():
-            yield layers_by_name[entry["name"]], _first_tensor_shape(node)
+            shape, source = _first_tensor(node)
+            yield layers_by_name[entry["name"]], shape, source
 
 
-def _first_tensor_shape(node: Any) -> Shape:
-    """Return the shape of the first tensor in a call's serialised arguments."""
+def _first_tensor(node: Any) -> tuple[Shape, str]:
+    """Return the first tensor's shape and layer in a call's serialised arguments."""
     if isinstance(node, dict):
         if node.get("class_name") == "__keras_tensor__":
-            return tuple(node["config"]["shape"])
+            config = node["config"]
+            return tuple(config["shape"]), str(config["keras_history"][0])
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for item in node:
-            shape = _first_tensor_shape(item)
+            shape, source = _first_tensor(item)
             if shape:
-                return shape
-    return ()
+                return shape, source
+    return (), ""
 
 
 def _layer_macs(layer: layers.Layer, input_shape: Shape) -> int:

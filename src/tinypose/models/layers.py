@@ -162,6 +162,43 @@ class LocalResponseNormalization(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
+@keras.saving.register_keras_serializable(package="tinypose")
+class LocalContrastNormalization(keras.layers.Layer):
+    """Subtract each neighbourhood's mean and divide by its standard deviation.
+
+    Args:
+        size: Side of the neighbourhood, in cells.
+        least: Smaller deviations are not enlarged: a wall stays a wall.
+
+    Reference:
+        Jarrett, Kavukcuoglu, Ranzato & LeCun, "What is the best multi-stage
+        architecture for object recognition?", ICCV 2009, section 2; here with
+        equal weights over a square.
+    """
+
+    def __init__(self, size: int = 9, least: float = 0.1, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.size, self.least = size, least
+
+    def call(self, inputs: Any) -> Any:
+        """Return the same shape (batch, height, width, channels)."""
+        mean = self._mean(inputs)
+        variance = self._mean(ops.square(inputs)) - ops.square(mean)
+        deviation = ops.sqrt(ops.maximum(variance, self.least**2))
+        return (inputs - mean) / deviation
+
+    def _mean(self, inputs: Any) -> Any:
+        return ops.average_pool(inputs, self.size, strides=1, padding="same")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "size": self.size, "least": self.least}
+
+
 def _fused_tensorflow(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     import tensorflow as tf
 

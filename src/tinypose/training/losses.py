@@ -6,7 +6,7 @@ from typing import Any
 from keras import ops
 
 from tinypose.codecs.coordinates import CoordinateCodec
-from tinypose.codecs.heatmap import HeatmapCodec
+from tinypose.codecs.heatmap import HeatmapCodec, WindowHeatmapCodec
 from tinypose.codecs.part_masks import PartMaskCodec
 
 
@@ -65,6 +65,7 @@ def part_mask_loss(target: Any, predicted: Any, weights: Any) -> Any:
 
 LOSSES: dict[type, Callable[[Any, Any, Any], Any]] = {
     HeatmapCodec: heatmap_loss,
+    WindowHeatmapCodec: heatmap_loss,
     CoordinateCodec: coordinate_loss,
     PartMaskCodec: part_mask_loss,
 }

@@ -8,9 +8,12 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tinypose.codecs.coordinates import CoordinateCodec
+from tinypose.codecs.heatmap import WindowHeatmapCodec
 from tinypose.config import Config, TrainingConfig
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
+from tinypose.models.phases import Phase
 from tinypose.training.losses import LOSSES
 
 MIN_MUON_CHANNELS = 8
@@ -25,9 +28,10 @@ class PoseTask(keras.Model):
 
     Args:
         net: The network; its outputs are a dict.
-        codecs: The codec of each output.
+        codecs: The codec of each supervised output, and of the prediction.
         num_replicas: Devices that share each batch.
         schedule: The learning rate, where the task is to be trained.
+        phase: What of the network is trained.
     """
 
     def __init__(
@@ -36,16 +40,40 @@ class PoseTask(keras.Model):
         codecs: dict[str, Any],
         num_replicas: int = 1,
         schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
+        phase: Phase | None = None,
     ) -> None:
         super().__init__(name="pose_task")
         self.net = net
         self.codecs = codecs
         self.num_replicas = num_replicas
         self.schedule = schedule
+        self.phase = phase or Phase(name="all")
+        self.loss_weights = self.phase.outputs or dict.fromkeys(codecs, 1.0)
+        if self.phase.trains:
+            for layer in net.layers:
+                layer.trainable = layer.name.startswith(self.phase.trains)
+        self._trained = _trained_part(net, self.phase)
 
-    def call(self, images: Any, training: bool | None = None) -> dict[str, Any]:
-        """Return the outputs for uint8 pictures (batch, height, width, 3)."""
-        return self.net(normalize_images(images), training=training)
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+        """Return the outputs for pictures.
+
+        Args:
+            inputs: uint8 pictures (batch, height, width, 3) for all outputs; or,
+                where a phase imitates errors, a dict of those as ``images``, and
+                of their labels.
+            training: Whether layers are in training.
+        """
+        if not isinstance(inputs, Mapping):
+            trained = self._trained if training else self.net
+            return trained(normalize_images(inputs), training=training)
+        layer = self.net.get_layer(self.phase.centres)
+        truth, known = CoordinateCodec(input_hw=self.net.input_shape[1:3]).encode(
+            inputs["keypoints_xy"], inputs["visible"]
+        )
+        centres = ops.where(known[..., None] > 0, layer.imitate(truth), 0.0)
+        images = normalize_images(inputs["images"])
+        outputs = self._trained([images, centres], training=training)
+        return {**outputs, self.phase.centres: centres}
 
     def compute_loss(
         self,
@@ -57,17 +85,34 @@ class PoseTask(keras.Model):
     ) -> Any:
         """Return the sum of the outputs' losses."""
         total: Any = 0.0
-        for key, predicted in y_pred.items():
-            codec = self.codecs[key]
-            target, weights = codec.encode(y["keypoints_xy"], y["visible"])
-            weights = weights * y["weights"]
-            total += LOSSES[type(codec)](target, predicted, weights)
+        for key, loss_weight in self.loss_weights.items():
+            codec, labels = self.codecs[key], (y["keypoints_xy"], y["visible"])
+            if isinstance(codec, WindowHeatmapCodec):
+                target, weights = codec.encode_around(*labels, y_pred[codec.centres])
+            else:
+                target, weights = codec.encode(*labels)
+            loss = LOSSES[type(codec)](target, y_pred[key], weights * y["weights"])
+            total += loss_weight * loss
         # Gradients are summed over replicas.
         return total / self.num_replicas
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         return float(self.schedule(step))
+
+
+def _trained_part(net: keras.Model, phase: Phase) -> keras.Model:
+    """Return the part of the network that a phase runs: what it supervises.
+
+    Where errors are imitated, the stages before are cut off: the positions are
+    a second input.
+    """
+    if not phase.outputs:
+        return net
+    inputs = net.input
+    if phase.centres:
+        inputs = [net.input, net.get_layer(phase.centres).output]
+    return keras.Model(inputs, {key: net.output[key] for key in phase.outputs})
 
 
 class _Averages:
@@ -133,14 +178,28 @@ class Muon(_Averages, keras.optimizers.Muon):
         self.assign_sub(variable, ops.reshape(lr * size * step, shape))
 
 
-def build_task(config: Config, steps_per_epoch: int, num_replicas: int = 1) -> PoseTask:
-    """Build the network, its optimizer and all their variables."""
+def build_task(
+    config: Config,
+    steps_per_epoch: int,
+    num_replicas: int = 1,
+    phase: Phase | None = None,
+    epochs: int | None = None,
+) -> PoseTask:
+    """Build the network, its optimizer and all their variables.
+
+    Args:
+        config: The configuration.
+        steps_per_epoch: Steps of an epoch.
+        num_replicas: Devices that share each batch.
+        phase: What of the network is trained; all, unless told otherwise.
+        epochs: Of the phase; the configuration's, unless told otherwise.
+    """
     keras.utils.set_random_seed(config.training.seed)
     family = FAMILIES[config.family]
     net = family.build(config.model)
-    total_steps = config.training.epochs * steps_per_epoch
+    total_steps = (epochs or config.training.epochs) * steps_per_epoch
     schedule = build_schedule(config.training, total_steps)
-    task = PoseTask(net, family.codecs(config.model), num_replicas, schedule)
+    task = PoseTask(net, family.codecs(config.model), num_replicas, schedule, phase)
     optimizer = build_optimizer(config.training, schedule)
     # XLA makes these networks several times slower on CPUs; JAX has no other way.
     jit = keras.backend.backend() == "jax"

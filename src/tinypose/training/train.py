@@ -10,13 +10,15 @@ import numpy as np
 from tinypose import __version__
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
-from tinypose.errors import TinyposeError
+from tinypose.errors import TinyposeError, UsageError
 from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs, count_parameters
+from tinypose.models.phases import Phase, phase_ends
 from tinypose.training.board import Board
 from tinypose.training.curve import draw_curve
 from tinypose.training.display import Display
+from tinypose.training.errors import measure_errors
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.run_dir import Progress, RunDir
 from tinypose.training.steps import Steps
@@ -86,7 +88,7 @@ class _Loop:
         self.strategy = strategy
         loaded = job.run_dir.load_checkpoint()
         self.progress = loaded[1] if loaded else Progress()
-        self._open(job.config.at_epoch(self.progress.epoch))
+        self._open(self.progress.epoch)
         if loaded:
             self._restore(loaded[0], str(job.run_dir.checkpoint))
         elif job.initial:
@@ -108,7 +110,6 @@ class _Loop:
         callback = Steps(self)
         while self.progress.epoch < epochs:
             epoch, done = self.progress.epoch, self.progress.step
-            self._resize(epoch)
             self.display.start(f"epoch {epoch + 1}/{epochs}", steps, done)
             if done < steps:
                 self._fit(epoch, done, callback)
@@ -117,7 +118,7 @@ class _Loop:
     def _fit(self, epoch: int, done: int, callback: Steps) -> None:
         try:
             self.task.fit(
-                self.batches.epoch(epoch, done),
+                self._data(epoch, done),
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 steps_per_epoch=self.batches.steps_per_epoch - done,
@@ -130,6 +131,13 @@ class _Loop:
             if self.batches.failure is not None:
                 raise self.batches.failure from error
             raise
+
+    def _data(self, epoch: int, done: int) -> Any:
+        """Return the batches of an epoch, the labels among the inputs if needed."""
+        data = self.batches.epoch(epoch, done)
+        if not self.task.phase.centres:
+            return data
+        return data.map(lambda images, labels: ({"images": images, **labels}, labels))
 
     def save(self) -> None:
         """Write the checkpoint, unless it would replace a good one by a bad one.
@@ -149,12 +157,15 @@ class _Loop:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the step that was done last."""
-        return self.task.learning_rate_at(max(self.global_step - 1, 0))
+        begun = self._begun * self.batches.steps_per_epoch
+        return self.task.learning_rate_at(max(self.global_step - 1 - begun, 0))
 
-    def _open(self, config: Config) -> None:
-        """Build everything that depends on the size of the pictures."""
-        job, input_hw = self.job, config.model.input_hw
+    def _open(self, epoch: int) -> None:
+        """Build all that depends on the size of the pictures and on the phase."""
+        job, config = self.job, self.job.config.at_epoch(epoch)
+        input_hw = config.model.input_hw
         self.config = config
+        self._phase, self._begun, self._end = self._phase_at(epoch)
         self.batches = TrainingBatches(
             job.training.resized(input_hw),
             config.training.batch_size,
@@ -172,25 +183,56 @@ class _Loop:
 
     def _build(self) -> PoseTask:
         steps, strategy = self.batches.steps_per_epoch, self.strategy
+        arguments = {"phase": self._phase, "epochs": self._end - self._begun}
         if strategy is None:
-            return build_task(self.config, steps)
+            return build_task(self.config, steps, **arguments)
         with strategy.scope():
-            return build_task(self.config, steps, strategy.num_replicas_in_sync)
+            replicas = strategy.num_replicas_in_sync
+            return build_task(self.config, steps, replicas, **arguments)
 
-    def _resize(self, epoch: int) -> None:
-        """Go on with pictures of another size, where the epoch says so."""
-        if self._size_at(epoch) == self.config.model.input_hw:
+    def _phase_at(self, epoch: int) -> tuple[Phase, int, int]:
+        """Return the phase of an epoch, its first epoch and the one after its last."""
+        config = self.job.config
+        phases = FAMILIES[config.family].phases(config.model)
+        try:
+            ends = phase_ends(phases, config.training.epochs)
+        except ValueError as error:
+            raise UsageError(f"training.epochs: {error}") from error
+        number = sum(epoch >= end for end in ends[:-1])
+        return phases[number], ends[number - 1] if number else 0, ends[number]
+
+    def _enter(self, epoch: int) -> None:
+        """Go on with another size of pictures or phase, where the epoch says so."""
+        size = self.job.config.at_epoch(epoch).model.input_hw
+        resized = size != self.config.model.input_hw
+        if epoch == self._end:
+            self._begin_phase(epoch)
+        elif resized:
+            arrays = variable_arrays(self.task)
+            self._open(epoch)
+            self._restore(arrays, "the smaller network")
+        else:
             return
-        arrays = variable_arrays(self.task)
-        config = self.job.config.at_epoch(epoch)
-        self._open(config)
-        self._restore(arrays, "the smaller network")
-        height, width = config.model.input_hw
-        self.display.line(f"pictures of {height}x{width} from here on")
+        # What was best before is not what the run is to give.
+        self.progress.best = None
+        if resized:
+            self.display.line(f"pictures of {size[0]}x{size[1]} from here on")
 
-    def _size_at(self, epoch: int) -> tuple[int, int]:
-        input_hw: tuple[int, int] = self.job.config.at_epoch(epoch).model.input_hw
-        return input_hw
+    def _begin_phase(self, epoch: int) -> None:
+        """Train something else, from the averaged weights and a fresh start."""
+        copy_averages(self.task, self.averaged.net)
+        weights = self.averaged.net.get_weights()
+        self._open(epoch)
+        for net in (self.task.net, self.averaged.net):
+            net.set_weights(weights)
+        text = f"{self._phase.name} from here on"
+        if self._phase.imitates:
+            errors = measure_errors(
+                self.averaged.net, self._phase.imitates, self.batches.dataset
+            )
+            self.task.net.get_layer(self._phase.centres).set_errors(errors)
+            text += f", around errors like those of {self._phase.imitates}"
+        self.display.line(text)
 
     def _restore(self, arrays: dict[str, Any], source: str) -> None:
         if not restore_variables(self.task, arrays):
@@ -225,9 +267,8 @@ class _Loop:
         )
         self._report(epoch, loss, images_per_second, result)
         progress.epoch, progress.step, progress.losses = epoch, 0, []
-        if self._size_at(epoch) != self.config.model.input_hw:
-            # What was best at another size is not what the run is to give.
-            progress.best = None
+        if epoch < config.epochs:
+            self._enter(epoch)
         self.save()
         self.job.run_dir.write_history(progress)
         if due:

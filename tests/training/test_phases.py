@@ -1,0 +1,117 @@
+"""Families whose procedure has several trainings, one after the other."""
+
+import keras
+import numpy as np
+import pytest
+
+from helpers.runs import assert_equal_runs, stop_after, train, with_values
+from tinypose.config import Config
+from tinypose.data.pipeline import CropDataset
+from tinypose.errors import TinyposeError
+from tinypose.metadata import read_metadata
+from tinypose.models.layers import normalize_images
+from tinypose.models.loading import load_net
+from tinypose.training.errors import measure_errors
+from tinypose.training.run_dir import HISTORY_COLUMNS
+
+SQUARE = (32, 32)
+
+
+@pytest.fixture(scope="module")
+def square_dots(dots) -> CropDataset:
+    return CropDataset(dots.samples, SQUARE)
+
+
+@pytest.fixture(scope="module")
+def two_looks(config) -> Config:
+    """A coarse and a fine network that learn the dots in seconds."""
+    value = config.to_dict() | {
+        "family": "multi_resolution",
+        "model": {
+            "input_hw": list(SQUARE),
+            "num_keypoints": 3,
+            "num_banks": 1,
+            "bank_channels": [8, 8, 8],
+            "wide_channels": [8, 8],
+            "dropout": 0.0,
+            "window_cells": 8,
+            "fine_channels": [8, 8, 8, 8],
+            "sigma_cells": 1.0,
+            "fine_sigma_cells": 1.0,
+        },
+    }
+    return with_values(Config.from_dict(value), "training.epochs=3")
+
+
+@pytest.fixture(scope="module")
+def whole_run(two_looks, square_dots, tmp_path_factory):
+    """A run of three epochs, one for each phase, and its folder."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    return train(two_looks, square_dots, path), path
+
+
+@pytest.mark.parametrize("step", [6, 8])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    two_looks, square_dots, whole_run, tmp_path, step: int
+) -> None:
+    """Each phase has six steps: the first is over, the second begun."""
+    progress, whole = whole_run
+    assert len(progress.history) == 3
+    with pytest.raises(KeyboardInterrupt):
+        train(two_looks, square_dots, tmp_path / "parts", should_stop=stop_after(step))
+    train(two_looks, square_dots, tmp_path / "parts")
+    assert_equal_runs(whole, tmp_path / "parts")
+
+
+def test_every_phase_warms_up_anew(whole_run) -> None:
+    progress, _ = whole_run
+    rates = [row[HISTORY_COLUMNS.index("learning_rate")] for row in progress.history]
+    # One step before the end of its cosine, in each phase.
+    assert rates[0] == pytest.approx(rates[1]) == pytest.approx(rates[2])
+    assert 0 < rates[0] < 0.01
+    # The best is that of the last phase.
+    assert progress.best == progress.history[-1][HISTORY_COLUMNS.index("pck")]
+
+
+def test_the_second_look_is_better(two_looks, square_dots, tmp_path) -> None:
+    config = with_values(two_looks, "training.epochs=24")
+    train(config, square_dots, tmp_path / "run")
+    path = tmp_path / "run" / "best.keras"
+    metadata = read_metadata(path)
+    assert metadata.output == "coordinates"
+    assert metadata.heatmap_hw is None
+    net = load_net(path)
+    sizes = {
+        name: np.nanmedian(
+            np.hypot(*np.moveaxis(measure_errors(net, name, square_dots), -1, 0))
+        )
+        for name in ("coarse_peaks", "coordinates_2")
+    }
+    # Cells of a quarter round off what cells of half the size put right.
+    assert sizes["coarse_peaks"] < 0.08
+    assert sizes["coordinates_2"] < 0.75 * sizes["coarse_peaks"]
+    # The layer remembers what errors it imitated, in fractions of the crop.
+    spread = np.asarray(net.get_layer("centres_2").factor)
+    assert 0.001 < np.abs(spread).max() < 0.5
+
+
+def test_errors_are_measured_where_there_are_labels(two_looks, square_dots) -> None:
+    images = keras.Input((*SQUARE, 3))
+    dense = keras.layers.Dense(6, kernel_initializer="zeros")
+    numbers = dense(keras.layers.Flatten()(images))
+    net = keras.Model(images, keras.layers.Reshape((3, 2), name="middle")(numbers))
+    errors = measure_errors(net, "middle", square_dots)
+    assert errors.shape == (48, 3, 2)
+    batch = square_dots.batch(range(48))
+    # The net always says the centre of the crop.
+    expected = 0.5 - (batch.keypoints_xy + 0.5) / 32
+    np.testing.assert_allclose(errors, expected, atol=1e-6)
+    assert normalize_images(batch.images).shape == (48, *SQUARE, 3)
+
+
+def test_fewer_epochs_than_phases_are_refused(two_looks, square_dots, tmp_path) -> None:
+    config = with_values(two_looks, "training.epochs=2")
+    with pytest.raises(
+        TinyposeError, match=r"at least 3 epochs, one for each of coarse"
+    ):
+        train(config, square_dots, tmp_path / "run")

@@ -5,18 +5,25 @@ pipeline alone, the bare training step on one random batch, and real training.
 
     python benchmarks/throughput.py configs/tiny_hourglass_128.yaml \
         --data lspet=LSPET --data lsp=LSP:1-700
+
+With --without-onednn, TensorFlow's own convolutions are measured instead of
+oneDNN's. Lines of other configurations stay in the table.
 """
 
 import argparse
+import csv
 import os
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow reads this when it is loaded.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0" if "--without-onednn" in sys.argv else "1"
 
 import keras
 import numpy as np
@@ -30,8 +37,10 @@ from tinypose.files import write_csv
 from tinypose.skeletons import load_skeleton
 from tinypose.training.task import PoseTask, build_task
 
+ONEDNN = "yes" if os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1" else "no"
 HEADER = (
     "config",
+    "onednn",
     "what",
     "images_per_second_median",
     "lowest",
@@ -49,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--data", action="append", required=True)
+    parser.add_argument("--without-onednn", action="store_true")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results/throughput.csv"))
@@ -67,6 +77,7 @@ def main() -> None:
     rows = [
         [
             arguments.config.stem,
+            ONEDNN,
             what,
             round(statistics.median(values), 1),
             round(min(values), 1),
@@ -79,10 +90,19 @@ def main() -> None:
         ]
         for what, values in rates.items()
     ]
-    write_csv(arguments.out, HEADER, rows)
+    write_csv(arguments.out, HEADER, [*others(arguments), *rows])
     for row in rows:
-        print(f"{row[1]:<20} {row[2]:>8} images/s  {row[5]:.3f} of the bare step")
+        print(f"{row[2]:<20} {row[3]:>8} images/s  {row[6]:.3f} of the bare step")
     print(f"bare step {bare:.0f} images/s, peak memory {peak} MB -> {arguments.out}")
+
+
+def others(arguments: argparse.Namespace) -> list[list[str]]:
+    """Return the lines of the table that this run does not measure anew."""
+    if not arguments.out.exists():
+        return []
+    with open(arguments.out, newline="", encoding="utf-8") as file:
+        rows = [list(row) for row in csv.reader(file)][1:]
+    return [row for row in rows if row[:2] != [arguments.config.stem, ONEDNN]]
 
 
 def measure(

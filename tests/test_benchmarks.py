@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,3 +244,39 @@ def test_the_frontier_leaves_out_who_is_beaten(benchmarks) -> None:
     points = [(2.0, 80.0), (1.0, 50.0), (3.0, 70.0), (1.0, 40.0), (4.0, 90.0)]
     best = benchmarks("plot_pareto").frontier(points)
     assert best == [(1.0, 50.0), (2.0, 80.0), (4.0, 90.0)]
+
+
+def test_a_budget_is_shared_among_phases(benchmarks) -> None:
+    affordable = benchmarks("museum").affordable
+    assert affordable([10.0], [1.0], 95.0) == 10
+    # Half of the epochs take 10 s, a quarter each 20 and 40: 20 s on average.
+    assert affordable([10.0, 20.0, 40.0], [2.0, 1.0, 1.0], 400.0) == 20
+    assert affordable([500.0], [1.0], 10.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("hip_xy", "degrees"),
+    [((0, 10), 0), ((10, 0), 90), ((-10, 10), 45), ((0, -10), 180)],
+)
+def test_how_far_a_person_is_turned(benchmarks, hip_xy, degrees) -> None:
+    names = benchmarks("museum").load_skeleton("lsp").names
+    points = np.zeros((len(names), 2))
+    for index, name in enumerate(names):
+        if name.endswith("hip"):
+            points[index] = hip_xy
+    person = SimpleNamespace(skeleton=SimpleNamespace(names=names), keypoints_xy=points)
+    assert benchmarks("museum").turned(person) == pytest.approx(degrees)
+
+
+def test_families_keep_the_order_of_the_road(benchmarks, tmp_path) -> None:
+    museum, path = benchmarks("museum"), tmp_path / "museum.csv"
+    header = ("family", "value")
+    museum.add_lines(path, header, [["tiny_hourglass", 1]])
+    museum.add_lines(path, header, [["deeppose", 2], ["deeppose", 3]])
+    museum.add_lines(path, header, [["tiny_hourglass", 4]])
+    assert museum.read_lines(path) == [
+        ["deeppose", "2"],
+        ["deeppose", "3"],
+        ["tiny_hourglass", "4"],
+    ]
+    assert museum.finished(path) == {"deeppose", "tiny_hourglass"}

@@ -1,0 +1,348 @@
+r"""Train seven families of fifteen years under one budget, side by side.
+
+    python benchmarks/museum.py --runs runs/museum --data lspet=LSPET \
+        --data lsp=LSP:1-700 --val lsp=LSP:701-1000
+
+Same data, same augmentation, same time on the same machine, all stages of a
+cascade included: the speed of each family's phases is measured first, and the
+number of epochs follows. A run that was interrupted goes on; a family that is
+finished is not trained again. Writes results/museum.csv (a line per family),
+museum_stages.csv (each stage's own answer) and museum_groups.csv (hidden
+keypoints, small and large people, upright to inverted ones).
+"""
+
+import argparse
+import csv
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from machine import describe_machine
+from shipped import latency
+from tinypose import __version__
+from tinypose.config import Config, load_config
+from tinypose.data.pipeline import CropDataset, TrainingBatches
+from tinypose.data.sample import Sample
+from tinypose.data.sources import describe_spec, load_data
+from tinypose.evaluation.evaluate import evaluate
+from tinypose.evaluation.pck import normalised_errors, pck_of_errors
+from tinypose.evaluation.references import measure_references
+from tinypose.evaluation.result import HEADLINE, Evaluation
+from tinypose.export.tflite import export_tflite
+from tinypose.export.wrapper import load_net
+from tinypose.files import write_csv
+from tinypose.geometry import invert_affine, transform_points
+from tinypose.inference.predictor import Predictor
+from tinypose.models import FAMILIES
+from tinypose.models.layers import normalize_images
+from tinypose.skeletons import load_skeleton
+from tinypose.training.display import Display
+from tinypose.training.run_dir import RunDir
+from tinypose.training.task import build_task
+from tinypose.training.train import TrainingJob, run_training
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+ROAD = (
+    "deeppose",
+    "deeppose_cascade",
+    "multi_resolution",
+    "part_heatmap",
+    "pose_machine",
+    "stacked_hourglass",
+    "tiny_hourglass",
+)
+"""In the order of the lessons."""
+
+MINUTES = 40.0
+PROBE_STEPS = 12
+"""Steps over which the speed of a phase is measured, after two that warm up."""
+
+HEADER = (
+    "family",
+    "pck_0.2",
+    "pck_0.2_low",
+    "pck_0.2_high",
+    "limbs_pck_0.2",
+    "pck_0.1",
+    "pcp",
+    "parameters",
+    "million_macs",
+    "file_bytes",
+    "milliseconds_1_thread",
+    "epochs",
+    "minutes",
+    "pck_0.2_per_keypoint",
+    "data",
+    "validation",
+    "tinypose",
+    "machine",
+)
+
+
+def main() -> None:
+    """Train, measure and write what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--data", action="append", required=True)
+    parser.add_argument("--val", action="append", required=True)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--only", default="", help="a part of the family's name")
+    parser.add_argument("--out", type=Path, default=Path("results/museum.csv"))
+    arguments = parser.parse_args()
+    for family in ROAD:
+        if arguments.only in family and family not in finished(arguments.out):
+            measure(family, arguments)
+
+
+def measure(family: str, arguments: argparse.Namespace) -> None:
+    """Train a family, or go on, and add its lines to the tables."""
+    config = museum_config(family)
+    skeleton = load_skeleton(config.skeleton)
+    training = CropDataset(load_data(arguments.data, skeleton), config.model.input_hw)
+    people = load_data(arguments.val, skeleton)
+    validation = CropDataset(people, config.model.input_hw)
+    run_dir = RunDir(arguments.runs / family)
+    if run_dir.config.exists():
+        config = load_config(run_dir.config)
+    else:
+        config = within(config, training, arguments.minutes)
+        run_dir.create({}, config)
+    with Display() as display:
+        progress = run_training(
+            TrainingJob(
+                config=config,
+                run_dir=run_dir,
+                training=training,
+                validation=validation,
+                training_data=tuple(arguments.data),
+            ),
+            display,
+        )
+    # Epochs report their speed, which leaves out validation and interruptions.
+    seconds = sum(len(training) / row[4] for row in progress.history)
+    predictor = Predictor(run_dir.path)
+    result = evaluate(predictor, people, batch_size=16)
+    net, metadata = load_net(run_dir.best)
+    exported = run_dir.path / f"{family}.tflite"
+    export_tflite(net, replace(metadata, name=family), exported)
+    row = [
+        *(family, *figures(result)),
+        exported.stat().st_size,
+        f"{latency(exported):.2f}",
+        config.training.epochs,
+        f"{seconds / 60:.1f}",
+        " ".join(f"{value:.1f}" for value in result.accuracy.headline.per_keypoint),
+        " ".join(describe_spec(spec) for spec in arguments.data),
+        " ".join(describe_spec(spec) for spec in arguments.val),
+        __version__,
+        describe_machine(),
+    ]
+    add_lines(arguments.out, HEADER, [row])
+    stages = [
+        [family, name, f"{all_:.1f}", f"{fine:.1f}"]
+        for name, all_, fine in stage_scores(net, config, validation)
+    ]
+    add_lines(
+        beside(arguments.out, "stages"),
+        ("family", "output", "pck_0.2", "pck_0.1"),
+        stages,
+    )
+    groups = [
+        [family, group, count, f"{pck:.1f}"]
+        for group, count, pck in group_scores(result)
+    ]
+    add_lines(
+        beside(arguments.out, "groups"),
+        ("family", "group", "keypoints", "pck_0.2"),
+        groups,
+    )
+
+
+def museum_config(family: str) -> Config:
+    """Return a family's small configuration; all but the network is shared."""
+    name = "tiny_hourglass_128" if family == "tiny_hourglass" else f"{family}_small"
+    config = load_config(CONFIGS / f"{name}.yaml")
+    shared = load_config(CONFIGS / "deeppose_small.yaml")
+    return replace(
+        config,
+        padding=shared.padding,
+        augment=shared.augment,
+        training=shared.training,
+    )
+
+
+def within(config: Config, dataset: CropDataset, minutes: float) -> Config:
+    """Return the config with as many epochs as the time allows.
+
+    Args:
+        config: The configuration.
+        dataset: The training people.
+        minutes: For all phases together.
+    """
+    phases = FAMILIES[config.family].phases(config.model)
+    seconds = [seconds_per_epoch(config, phase, dataset) for phase in phases]
+    epochs = affordable(seconds, [phase.share for phase in phases], 60 * minutes)
+    training = replace(config.training, epochs=max(epochs, len(phases)))
+    return replace(config, training=training)
+
+
+def affordable(seconds: Sequence[float], shares: Sequence[float], budget: float) -> int:
+    """Return how many epochs fit into a budget.
+
+    Args:
+        seconds: Of an epoch of each phase.
+        shares: Of the epochs that each phase has.
+        budget: In seconds.
+    """
+    mean = float(np.average(seconds, weights=shares))
+    return max(round(budget / mean), 1)
+
+
+def seconds_per_epoch(config: Config, phase: object, dataset: CropDataset) -> float:
+    """Return how long an epoch of a phase takes, judged by a few steps."""
+    training = config.training
+    batches = TrainingBatches(dataset, training.batch_size, config.augment, 0)
+    task = build_task(config, batches.steps_per_epoch, phase=phase)
+    data = batches.epoch(0)
+    if task.phase.centres:
+        data = data.map(lambda images, labels: ({"images": images, **labels}, labels))
+    begun = 0.0
+    for step, (inputs, labels) in enumerate(data.take(PROBE_STEPS + 2)):
+        if step == 2:
+            begun = time.perf_counter()
+        task.train_on_batch(inputs, labels)
+    steps = min(PROBE_STEPS, batches.steps_per_epoch - 2)
+    return (time.perf_counter() - begun) / steps * batches.steps_per_epoch
+
+
+def figures(result: Evaluation) -> list[str]:
+    """Return the figures of an evaluation in the order of ``HEADER``."""
+    accuracy = result.accuracy
+    low, high = accuracy.intervals.mean
+    pck = {value.threshold: value.mean for value in accuracy.pck}
+    return [
+        f"{pck[0.2]:.1f}",
+        f"{low:.1f}",
+        f"{high:.1f}",
+        f"{result.limbs_mean(accuracy.headline):.1f}",
+        f"{pck[0.1]:.1f}",
+        f"{accuracy.pcp.mean:.1f}",
+        str(result.metadata.num_parameters),
+        f"{result.metadata.macs / 1e6:.1f}",
+    ]
+
+
+def stage_scores(
+    net: keras.Model, config: Config, dataset: CropDataset
+) -> list[tuple[str, float, float]]:
+    """Return PCK@0.2 and @0.1 of every output that gives keypoints."""
+    codecs = FAMILIES[config.family].codecs(config.model)
+    # Windows' heatmaps and part masks are no answers.
+    names = [name for name in codecs if name.startswith(("heatmaps", "coordinates"))]
+    part = keras.Model(net.input, {name: net.output[name] for name in names})
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    for start in range(0, len(dataset), 16):
+        indices = range(start, min(start + 16, len(dataset)))
+        batch = dataset.batch(indices)
+        pictures = keras.ops.convert_to_numpy(normalize_images(batch.images))
+        outputs = part.predict_on_batch(pictures)
+        for name in names:
+            points, _ = codecs[name].decode(np.asarray(outputs[name]))
+            for row, index in enumerate(indices):
+                crop_to_image = invert_affine(dataset.image_to_crop(index))
+                found[name].append(transform_points(crop_to_image, points[row]))
+    truth = np.stack([sample.keypoints_xy for sample in dataset.samples])
+    visible = np.stack([sample.visible for sample in dataset.samples])
+    reference = measure_references(dataset.samples).pck
+    scores = []
+    for name in names:
+        errors = normalised_errors(np.stack(found[name]), truth, visible, reference)
+        fine, coarse = (pck_of_errors(errors, a).mean for a in (0.1, HEADLINE))
+        scores.append((name, coarse, fine))
+    return scores
+
+
+def group_scores(result: Evaluation) -> list[tuple[str, int, float]]:
+    """Return the share of right keypoints, in percent, of kinds of people."""
+    errors = np.stack([person.errors for person in result.people])
+    samples = [person.sample for person in result.people]
+    visible = np.stack([sample.visible for sample in samples])
+    angles = np.array([turned(sample) for sample in samples])
+    sizes = np.array([max(sample.box_xywh[2:]) for sample in samples])
+    thirds = np.quantile(sizes, [1 / 3, 2 / 3])
+    everyone = np.ones(errors.shape, bool)
+    groups = {
+        "seen": visible == 2,
+        "hidden": visible == 1,
+        f"size up to {thirds[0]:.0f} px": everyone & (sizes <= thirds[0])[:, None],
+        f"size {thirds[0]:.0f} to {thirds[1]:.0f} px": everyone
+        & ((sizes > thirds[0]) & (sizes <= thirds[1]))[:, None],
+        f"size from {thirds[1]:.0f} px": everyone & (sizes > thirds[1])[:, None],
+        "upright (to 30 degrees)": everyone & (angles <= 30)[:, None],
+        "leaning (30 to 90 degrees)": everyone
+        & ((angles > 30) & (angles <= 90))[:, None],
+        "inverted (from 90 degrees)": everyone & (angles > 90)[:, None],
+    }
+    scores = []
+    for name, chosen in groups.items():
+        counted = chosen & ~np.isnan(errors)
+        right = float(np.mean(errors[counted] <= HEADLINE)) if counted.any() else 0.0
+        scores.append((name, int(counted.sum()), 100 * right))
+    return scores
+
+
+def turned(sample: Sample) -> float:
+    """Return by how many degrees a person's torso is off the vertical, 0 to 180."""
+    names = list(sample.skeleton.names)
+    points = {
+        part: np.mean(
+            [sample.keypoints_xy[names.index(f"{side}_{part}")] for side in SIDES],
+            axis=0,
+        )
+        for part in ("shoulder", "hip")
+    }
+    right, down = points["hip"] - points["shoulder"]
+    return float(np.degrees(np.arctan2(abs(right), down)))
+
+
+SIDES = ("left", "right")
+
+
+def beside(path: Path, name: str) -> Path:
+    """Return the path of a table that belongs to another one."""
+    return path.with_name(f"{path.stem}_{name}.csv")
+
+
+def finished(path: Path) -> set[str]:
+    """Return the families that a table has."""
+    return {row[0] for row in read_lines(path)}
+
+
+def add_lines(
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
+    """Add a family's lines to a table, in the order of the road."""
+    old = [row for row in read_lines(path) if row[0] != rows[0][0]]
+    order = {family: number for number, family in enumerate(ROAD)}
+    whole = sorted([*old, *map(list, rows)], key=lambda row: order[str(row[0])])
+    write_csv(path, header, whole)
+
+
+def read_lines(path: Path) -> list[list[str]]:
+    """Return the lines of a table, if it is there."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [list(row) for row in csv.reader(file)][1:]
+
+
+if __name__ == "__main__":
+    main()

@@ -18,15 +18,15 @@ def net() -> keras.Model:
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
-        ("stem_relu", (80, 80, 16)),
-        ("encoder_1_down_relu", (40, 40, 24)),
-        ("encoder_2_block_1_relu", (20, 20, 56)),
-        ("encoder_3_block_1_relu", (10, 10, 96)),
-        ("encoder_4_block_1_relu", (5, 5, 128)),
-        ("decoder_3_conv_1_relu", (10, 10, 96)),
-        ("decoder_2_conv_1_relu", (20, 20, 56)),
-        ("decoder_1_conv_1_relu", (40, 40, 24)),
-        ("heatmaps_1", (40, 40, 14)),
+        ("stem_relu", (64, 64, 24)),
+        ("encoder_1_down_relu", (32, 32, 40)),
+        ("encoder_2_block_1_relu", (16, 16, 72)),
+        ("encoder_3_block_1_relu", (8, 8, 96)),
+        ("encoder_4_block_1_relu", (4, 4, 128)),
+        ("decoder_3_conv_1_relu", (8, 8, 96)),
+        ("decoder_2_conv_1_relu", (16, 16, 72)),
+        ("decoder_1_conv_1_relu", (32, 32, 40)),
+        ("heatmaps_1", (32, 32, 14)),
     ],
 )
 def test_shapes(net: keras.Model, name: str, shape: tuple[int, ...]) -> None:
@@ -37,13 +37,13 @@ def test_number_of_parameters(net: keras.Model) -> None:
     def conv(size: int, inputs: int, outputs: int) -> int:
         return size * size * inputs * outputs + 4 * outputs  # with batch norm
 
-    stem, channels = 16, (24, 56, 96, 128)
-    expected = conv(3, 3, stem) + conv(3, stem, 24)
+    stem, channels = 24, (40, 72, 96, 128)
+    expected = conv(3, 3, stem) + conv(3, stem, 40)
     for before, here in itertools.pairwise(channels):
         # down and one block of two; lateral and one convolution on the way up
         expected += conv(3, before, here) + 2 * conv(3, here, here)
         expected += conv(1, here, before) + conv(3, before, before)
-    expected += 24 * 14 + 14
+    expected += 40 * 14 + 14
     assert net.count_params() == expected
 
 
@@ -68,7 +68,7 @@ def test_separable_levels_save_parameters_and_change_no_shape(net) -> None:
 
 
 def test_the_head_starts_near_zero(net: keras.Model) -> None:
-    pictures = np.random.default_rng(0).uniform(-1, 1, (1, 160, 160, 3))
+    pictures = np.random.default_rng(0).uniform(-1, 1, (1, 128, 128, 3))
     maps = keras.ops.convert_to_numpy(net(pictures.astype("float32"))["heatmaps_1"])
     assert np.abs(maps).max() < 0.2
 
@@ -77,10 +77,10 @@ def test_the_head_starts_near_zero(net: keras.Model) -> None:
     ("changes", "message"),
     [
         ({"channels": (24,)}, r"model.channels: expected 2 numbers"),
-        ({"channels": (24, 0, 8, 8)}, r"model.channels: .* at least 1"),
+        ({"channels": (40, 0, 8, 8)}, r"model.channels: .* at least 1"),
         ({"encoder_blocks": (1, 1)}, r"model.encoder_blocks: expected 4 numbers"),
         ({"decoder_convs": (1, 1)}, r"model.decoder_convs: expected 3 numbers"),
-        ({"input_hw": (144, 160)}, r"model.input_hw: .* divide by .* = 32"),
+        ({"input_hw": (112, 128)}, r"model.input_hw: .* divide by .* = 32"),
         ({"separable_from": 5}, r"model.separable_from: expected a level of 1 to 4"),
         ({"num_keypoints": 0}, r"model.num_keypoints: expected at least 1"),
         ({"stem_channels": 0}, r"model.stem_channels: expected at least 1"),

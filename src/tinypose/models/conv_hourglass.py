@@ -42,10 +42,10 @@ class ConvHourglassConfig:
         sigma_cells: Standard deviation of the target Gaussians, in cells.
     """
 
-    input_hw: tuple[int, int] = (160, 160)
+    input_hw: tuple[int, int] = (128, 128)
     num_keypoints: int = 14
-    stem_channels: int = 16
-    channels: tuple[int, ...] = (24, 56, 96, 128)
+    stem_channels: int = 24
+    channels: tuple[int, ...] = (40, 72, 96, 128)
     encoder_blocks: tuple[int, ...] = (0, 1, 1, 1)
     decoder_convs: tuple[int, ...] = (1, 1, 1)
     separable_from: int = 0

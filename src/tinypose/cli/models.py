@@ -93,6 +93,10 @@ def _print_tables(
         console.print(_family_table(families))
     if shipped:
         console.print(_shipped_table(shipped))
+        for row in shipped:
+            figures = [f"{k} {v:.1f}" for k, v in row["accuracy"].items()]
+            for figure in figures or ["accuracy not stated"]:
+                console.print(f"  {row['name']}: {figure}", soft_wrap=True)
     else:
         console.print("no shipped models")
 
@@ -113,18 +117,15 @@ def _shipped_table(rows: list[dict[str, Any]]) -> Any:
     table.add_column("family")
     for title in ("input", "parameters", "MACs", "file"):
         table.add_column(title, justify="right")
-    table.add_column("skeleton")
-    table.add_column("accuracy")
+    table.add_column("keypoints")
     for row in rows:
-        accuracy = ", ".join(f"{k} {v:.1f}" for k, v in row["accuracy"].items())
         table.add_row(
             row["name"],
             row["family"],
             _input(row),
             *_cost(row),
             f"{row['file_bytes'] / 1000:.0f} kB",
-            f"{row['skeleton']}, {row['num_keypoints']} keypoints",
-            accuracy or "not stated",
+            f"{row['num_keypoints']}, {row['skeleton']}",
         )
     return table
 

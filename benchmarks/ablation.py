@@ -11,7 +11,6 @@ and is not trained again: an interrupted run goes on with the next one.
 """
 
 import argparse
-import csv
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from machine import describe_machine
-from tables import update_table
+from tables import read_lines, update_table
 from tinypose import __version__
 from tinypose.config import Config, apply_overrides
 from tinypose.data.pipeline import CropDataset
@@ -149,7 +148,7 @@ def main() -> None:
         "lsp": f"lsp={arguments.lsp}:1-500",
         "val": f"lsp={arguments.lsp}:501-700",
     }
-    rows = read_rows(arguments.out)
+    rows: list[list[object]] = [list(row) for row in read_lines(arguments.out)]
     for variant in VARIANTS:
         done = any(row[:2] == [variant.lever, variant.name] for row in rows)
         if done or arguments.only not in f"{variant.lever}: {variant.name}":
@@ -219,14 +218,6 @@ def compare(rows: list[list[object]]) -> None:
     base = [row for row in rows if row[1] == BASELINE.name]
     for row in rows if base else []:
         row[column] = f"{float(str(row[figure])) - float(str(base[0][figure])):+.1f}"
-
-
-def read_rows(path: Path) -> list[list[object]]:
-    """Return the lines of an earlier run, if there was one."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [list(row) for row in csv.reader(file)][1:]
 
 
 def table(rows: list[list[object]]) -> str:

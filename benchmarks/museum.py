@@ -12,7 +12,6 @@ keypoints, small and large people, upright to inverted ones).
 """
 
 import argparse
-import csv
 import os
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from machine import describe_machine
 from shipped import latency
+from tables import read_lines
 from tinypose import __version__
 from tinypose.config import Config, load_config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
@@ -211,9 +211,7 @@ def seconds_per_epoch(config: Config, phase: object, dataset: CropDataset) -> fl
     training = config.training
     batches = TrainingBatches(dataset, training.batch_size, config.augment, 0)
     task = build_task(config, batches.steps_per_epoch, phase=phase)
-    data = batches.epoch(0)
-    if task.phase.centres:
-        data = data.map(lambda images, labels: ({"images": images, **labels}, labels))
+    data = task.prepare(batches.epoch(0))
     begun = 0.0
     for step, (inputs, labels) in enumerate(data.take(PROBE_STEPS + 2)):
         if step == 2:
@@ -334,14 +332,6 @@ def add_lines(
     order = {family: number for number, family in enumerate(ROAD)}
     whole = sorted([*old, *map(list, rows)], key=lambda row: order[str(row[0])])
     write_csv(path, header, whole)
-
-
-def read_lines(path: Path) -> list[list[str]]:
-    """Return the lines of a table, if it is there."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [list(row) for row in csv.reader(file)][1:]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Keep the tables of the documents in step with the results."""
 
+import csv
 from pathlib import Path
 
 from tinypose.files import write_text
@@ -15,3 +16,11 @@ def update_table(path: Path, name: str, new: str) -> None:
     _, second, after = rest.partition(f"<!-- /{name} -->")
     if second:
         write_text(path, f"{before}{first}\n{new}{second}{after}")
+
+
+def read_lines(path: Path) -> list[list[str]]:
+    """Return the lines of a CSV table below its header; none without a file."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [list(row) for row in csv.reader(file)][1:]

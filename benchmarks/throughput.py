@@ -11,7 +11,6 @@ oneDNN's. Lines of other configurations stay in the table.
 """
 
 import argparse
-import csv
 import os
 import resource
 import statistics
@@ -30,6 +29,7 @@ import numpy as np
 import tensorflow as tf
 
 from machine import describe_machine
+from tables import read_lines
 from tinypose.config import load_config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.data.sources import load_data
@@ -98,11 +98,8 @@ def main() -> None:
 
 def others(arguments: argparse.Namespace) -> list[list[str]]:
     """Return the lines of the table that this run does not measure anew."""
-    if not arguments.out.exists():
-        return []
-    with open(arguments.out, newline="", encoding="utf-8") as file:
-        rows = [list(row) for row in csv.reader(file)][1:]
-    return [row for row in rows if row[:2] != [arguments.config.stem, ONEDNN]]
+    own = [arguments.config.stem, ONEDNN]
+    return [row for row in read_lines(arguments.out) if row[:2] != own]
 
 
 def measure(

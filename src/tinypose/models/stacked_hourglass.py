@@ -11,7 +11,7 @@ import keras
 from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
-from tinypose.models.blocks import batch_norm, output
+from tinypose.models.blocks import batch_norm, conv_norm, output
 from tinypose.models.layers import NearestUpsampling
 
 
@@ -82,17 +82,9 @@ def build_stacked_hourglass(config: StackedHourglassConfig) -> keras.Model:
     """
     features = config.features
     images = keras.Input((*config.input_hw, 3), name="images")  # (B, H, W, 3)
-    x = layers.Conv2D(
-        features // 4,
-        7,
-        strides=2,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name="stem_conv",
-    )(images)  # (B, H/2, W/2, C/4)
-    x = batch_norm(x, name="stem_norm")
-    x = layers.ReLU(name="stem_relu")(x)
+    x = conv_norm(
+        images, features // 4, "stem", kernel_size=7, strides=2
+    )  # (B, H/2, W/2, C/4)
     x = residual_module(x, features // 2, "stem_residual_1")
     x = layers.MaxPooling2D(2, name="stem_pool")(x)  # (B, H/4, W/4, C/2)
     x = residual_module(x, features // 2, "stem_residual_2")

@@ -75,6 +75,14 @@ class PoseTask(keras.Model):
         outputs = self._trained([images, centres], training=training)
         return {**outputs, self.phase.centres: centres}
 
+    def prepare(self, batches: Any) -> Any:
+        """Return a data set of (images, labels) as the phase's ``call`` takes it."""
+        if not self.phase.centres:
+            return batches
+        return batches.map(
+            lambda images, labels: ({"images": images, **labels}, labels)
+        )
+
     def compute_loss(
         self,
         x: Any = None,

@@ -118,7 +118,7 @@ class _Loop:
     def _fit(self, epoch: int, done: int, callback: Steps) -> None:
         try:
             self.task.fit(
-                self._data(epoch, done),
+                self.task.prepare(self.batches.epoch(epoch, done)),
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 steps_per_epoch=self.batches.steps_per_epoch - done,
@@ -131,13 +131,6 @@ class _Loop:
             if self.batches.failure is not None:
                 raise self.batches.failure from error
             raise
-
-    def _data(self, epoch: int, done: int) -> Any:
-        """Return the batches of an epoch, the labels among the inputs if needed."""
-        data = self.batches.epoch(epoch, done)
-        if not self.task.phase.centres:
-            return data
-        return data.map(lambda images, labels: ({"images": images, **labels}, labels))
 
     def save(self) -> None:
         """Write the checkpoint, unless it would replace a good one by a bad one.

@@ -30,11 +30,12 @@ ALLOWED = {
     "config": CORE | {"models", "data.augment"},
     "weights": set(),
     "training": CORE
-    | {"codecs", "config", "data", "drawing", "models"}
+    | {"codecs", "compression", "config", "data", "drawing", "models"}
     | {"evaluation.pck", "evaluation.references"},
-    "export": CORE | {"codecs", "data", "models"},
+    "compression": CORE | {"models"},
+    "export": CORE | {"codecs", "compression", "data", "models"},
     "inference": CORE | {"codecs", "drawing", "models", "weights"},
-    "evaluation": CORE | {"data", "drawing", "inference"},
+    "evaluation": CORE | {"codecs", "data", "drawing", "inference"},
 }
 NEVER = {"tensorflow", "keras", "torch", "jax"}
 # Parts that import no training library when they are imported.

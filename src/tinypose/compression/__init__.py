@@ -1,0 +1,1 @@
+"""Compression: make a trained network smaller and faster."""

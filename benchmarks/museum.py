@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machine import describe_machine
-from shipped import latency
 from tables import read_lines
 from tinypose import __version__
 from tinypose.config import Config, load_config
@@ -40,6 +39,7 @@ from tinypose.export.tflite import export_tflite
 from tinypose.export.wrapper import load_net
 from tinypose.files import write_csv
 from tinypose.geometry import invert_affine, transform_points
+from tinypose.inference.footprint import latency
 from tinypose.inference.predictor import Predictor
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.codecs.heatmap import HeatmapCodec
+from tinypose.inference.memory import peak_memory
 from tinypose.quiet import quiet_stderr
 from tinypose.skeletons import COCO, Skeleton
 
@@ -525,22 +526,7 @@ def first_result(runtime: type[Runtime], shape: str, files: Sequence[str]) -> No
     network.invoke()
     network.read()
     seconds = time.perf_counter() - begun
-    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib()}))
-
-
-def peak_mib() -> float:
-    """Return the most memory that this process has held, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # getrusage() would count what the parent held when it forked, too.
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on a Mac, kilobytes elsewhere.
-    return peak / 1024**2 if sys.platform == "darwin" else peak / 1024
+    print(json.dumps({"seconds": seconds, "peak_mib": (peak_memory() or 0) / 2**20}))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ table in README.md and the accuracy in the files' own metadata.
 """
 
 import argparse
-import statistics
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.evaluate import evaluate
 from tinypose.evaluation.result import Evaluation
 from tinypose.files import write_csv
-from tinypose.inference.backends import open_backend
+from tinypose.inference.footprint import latency
 from tinypose.inference.predictor import Predictor
 from tinypose.metadata import replace_metadata
 from tinypose.weights import shipped
@@ -128,19 +126,6 @@ def table(rows: list[list[object]]) -> str:
             f"| {cells['milliseconds_1_thread']} ms |"
         )
     return "\n".join(lines) + "\n"
-
-
-def latency(path: Path, runs: int = 100) -> float:
-    """Return the median milliseconds of one crop through the file, one thread."""
-    backend = open_backend(path, num_threads=1)
-    generator = np.random.default_rng(0)
-    crops = generator.integers(0, 256, (1, *backend.metadata.input_hw, 3), np.uint8)
-    seconds = []
-    for _ in range(20 + runs):
-        begun = time.perf_counter()
-        backend(crops)
-        seconds.append(time.perf_counter() - begun)
-    return 1000 * statistics.median(seconds[20:])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ oneDNN's. Lines of other configurations stay in the table.
 
 import argparse
 import os
-import resource
 import statistics
 import sys
 import time
@@ -34,6 +33,7 @@ from tinypose.config import load_config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.data.sources import load_data
 from tinypose.files import write_csv
+from tinypose.inference.memory import peak_memory
 from tinypose.skeletons import load_skeleton
 from tinypose.training.task import PoseTask, build_task
 
@@ -71,8 +71,7 @@ def main() -> None:
     task = build_task(config, batches.steps_per_epoch)
     rates = measure(task, batches, arguments.steps, arguments.rounds)
 
-    # Kilobytes on Linux.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak = (peak_memory() or 0) // 2**20
     bare = statistics.median(rates["bare training step"])
     rows = [
         [

@@ -84,7 +84,7 @@ def test_a_member_that_is_no_json(tmp_path: Path, member: bytes) -> None:
     path = tmp_path / "hostile.tflite"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("tinypose.json", member)
-    with pytest.raises(TinyposeError, match="without its metadata"):
+    with pytest.raises(TinyposeError, match="expected tinypose metadata"):
         read_metadata(path)
 
 

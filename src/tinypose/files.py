@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,47 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of ``path`` on success.
+
+    It lies beside ``path``. What stood there before is removed only when the
+    new folder is complete; on failure it stays.
+
+    Raises:
+        TinyposeError: the disk does not take the folder.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        with explain_os_errors(path, "write"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(
+                tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent)
+            )
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            _replace_folder(temporary, path)
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(new, path)
+        return
+    # Renaming over a folder works for empty ones only.
+    before = new.with_name(f"{new.name}-before")
+    os.rename(path, before)
+    try:
+        os.rename(new, path)
+    except OSError:
+        os.rename(before, path)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -2,7 +2,8 @@
 
 A ``.keras`` file is a zip archive: the metadata is one more member. A
 ``.tflite`` file gets a zip archive appended, which runtimes ignore and every
-unzip program reads: ``unzip -p model.tflite tinypose.json``.
+unzip program reads: ``unzip -p model.tflite tinypose.json``. An ``.onnx`` file
+holds them among its own properties, a SavedModel in its folder.
 """
 
 import json
@@ -19,9 +20,21 @@ from tinypose.geometry import BOX_PADDING
 from tinypose.skeletons import Skeleton
 
 MEMBER = "tinypose.json"
+SAVED_MODEL_MEMBER = f"assets.extra/{MEMBER}"
+"""Where a SavedModel's folder keeps it."""
+
 FORMAT = 1
+ONNX_KEY = "tinypose"
+"""Of an ONNX model's properties: the one that holds it."""
+
 MAX_MODEL_BYTES = 1024**3
 MAX_METADATA_BYTES = 4 * 1024**2
+PRECISIONS = ("float32", "float16", "dynamic", "int8", "int8_per_tensor")
+"""What a network can compute in; ``tinypose.export.precision`` says more."""
+
+CALIBRATED = ("int8", "int8_per_tensor")
+"""Those that need crops, to see what range each activation has."""
+
 OUTPUTS = ("keypoints", "heatmaps", "coordinates")
 
 
@@ -43,10 +56,12 @@ class Metadata:
         sigma_cells: Standard deviation of the target Gaussians, in cells.
         refinement: How peaks are refined; see ``HeatmapCodec.decode``.
         padding: How much larger than the person's box the crop must be.
-        precision: What the network computes in: ``float32`` or ``int8``.
+        precision: What the network computes in; see ``tinypose.export.precision``.
         training_data: The data sets that it was trained on.
         licence: Terms of the file, those of the data included.
         accuracy: Measured figures, by name.
+        receipt: What was measured of this very file against its network; see
+            ``tinypose.evaluation.receipt``. Empty if nothing was.
         usual_score: Mean score of its poses of people, measured; 0 if unknown.
         num_parameters: Number of parameters of the network.
         macs: Multiply-accumulate operations for one picture.
@@ -67,6 +82,7 @@ class Metadata:
     training_data: tuple[str, ...] = ()
     licence: str = "not stated"
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    receipt: Mapping[str, Any] = field(default_factory=dict)
     usual_score: float = 0.0
     num_parameters: int = 0
     macs: int = 0
@@ -112,6 +128,7 @@ class Metadata:
                 training_data=tuple(str(v) for v in value["training_data"]),
                 licence=str(value["licence"]),
                 accuracy={str(k): float(v) for k, v in value["accuracy"].items()},
+                receipt=dict(value.get("receipt", {})),
                 usual_score=float(value.get("usual_score", 0.0)),
                 num_parameters=int(value["num_parameters"]),
                 macs=int(value["macs"]),
@@ -169,18 +186,44 @@ def replace_metadata(path: str | Path, metadata: Metadata) -> None:
         write_metadata(temporary, metadata)
 
 
+def is_saved_model(path: str | Path) -> bool:
+    """Return whether a path is the folder of a TensorFlow SavedModel."""
+    return (Path(path) / "saved_model.pb").is_file()
+
+
+def metadata_from_json(text: str | bytes, source: str) -> Metadata:
+    """Return what ``tinypose.json`` says.
+
+    Raises:
+        TinyposeError: it says something else; the message names ``source``.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TinyposeError(
+            f"{source}: expected tinypose metadata in JSON, found something that "
+            f"does not parse ({error}); is the file damaged?"
+        ) from error
+    return Metadata.from_dict(value, source)
+
+
 def read_metadata(path: str | Path) -> Metadata:
-    """Read the metadata of a model file.
+    """Read the metadata of a ``.keras`` or ``.tflite`` file or of a SavedModel.
 
     Raises:
         TinyposeError: no such file, or it carries no tinypose metadata.
     """
+    if is_saved_model(path):
+        member = Path(path) / SAVED_MODEL_MEMBER
+        file = require_file(member, "tinypose metadata", MAX_METADATA_BYTES)
+        with explain_os_errors(file, "read"):
+            return metadata_from_json(file.read_bytes(), str(file))
     path = require_file(path, "a model file", max_bytes=MAX_MODEL_BYTES)
     try:
         with explain_os_errors(path, "read"), zipfile.ZipFile(path) as archive:
             if archive.getinfo(MEMBER).file_size > MAX_METADATA_BYTES:
                 raise TinyposeError(f"{path}: the metadata is too large to be real")
-            value = json.loads(archive.read(MEMBER))
+            text = archive.read(MEMBER)
     except (
         *(zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError),
         *(RecursionError, RuntimeError),  # damaged, hostile or encrypted
@@ -189,7 +232,7 @@ def read_metadata(path: str | Path) -> Metadata:
             f"{path}: expected a model that tinypose wrote, found a file without "
             f"its metadata ({error}); is it complete, and exported by tinypose?"
         ) from error
-    return Metadata.from_dict(value, str(path))
+    return metadata_from_json(text, str(path))
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -1,18 +1,25 @@
 import errno
+import hashlib
+import json
 import os
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import keras
 import numpy as np
 import pytest
 
 from tinypose.cli.main import main
 from tinypose.errors import TinyposeError
+from tinypose.evaluation import receipt
 from tinypose.export import verify
 from tinypose.export.litert import run_tflite
 from tinypose.export.verify import Agreement
+from tinypose.inference.backends import open_backend
 from tinypose.metadata import Metadata, read_metadata, write_metadata
 from tinypose.skeletons import AI_CHALLENGER
 
@@ -189,20 +196,30 @@ def test_what_is_no_run_is_an_error(tmp_path, capsys, source, code, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "mine.onnx"], "expected a file name ending in .tflite"),
-        (["--to", "mine"], "expected a file name ending in .tflite"),
+        (["--to", "mine.pt"], "expected a file name ending in .tflite, .onnx, .npz"),
+        (["--to", "mine"], "and --target saved_model or micro, found 'no suffix'"),
         (["--to", "m.tflite", "--refinement", "drak"], "--refinement: expected none"),
         (["--to", "m.tflite", "--data", "stick_peple"], "did you mean 'stick_people'"),
         (["--to", "m.tflite", "--batch", "0"], "batch"),
         (["--to", "m.tflite", "--batch", "9999"], "batch of 1 to 1024"),
         ([], "--to"),
-        (["--to", "m.npz", "--heads"], "weights alone take no --heads"),
-        (["--to", "m.tflite", "--precision", "int4"], "expected float32 or int8"),
+        (["--to", "m.npz", "--heads"], "the target weights takes no --heads"),
+        (["--to", "m.tflite", "--precision", "int4"], "expected float32, float16"),
         (["--to", "m.tflite", "--precision", "int8"], "expected --calibrate NAME=PATH"),
-        (["--to", "m.tflite", "--calibrate", "stick_people"], "--precision int8 only"),
+        (
+            ["--to", "m.tflite", "--calibrate", "stick_people"],
+            "is for --precision int8",
+        ),
+        (["--to", "m.tflite", "--receipt"], "--receipt: expected --data NAME=PATH"),
+        (["--to", "m.tflite", "--max-drop", "2"], "--max-drop: expected --receipt"),
+        (["--to", "m.tflite", "--target", "coreml"], "--target: expected tflite, onnx"),
+        (["--to", "m.tflite", "--target", "onnx"], "a name ending in .onnx for onnx"),
+        (["--to", "m.onnx", "--target", "saved_model"], "expected a folder, found the"),
+        (["--to", "m.onnx", "--precision", "int8"], "onnx takes no --precision"),
+        (["--against", "r", *TWO, "--batch", "2"], "--against takes no --batch"),
     ],
     ids=[
-        "onnx",
+        "suffix",
         "no_suffix",
         "refinement",
         "data",
@@ -213,6 +230,13 @@ def test_what_is_no_run_is_an_error(tmp_path, capsys, source, code, message):
         "precision",
         "no_calibration",
         "calibration",
+        "receipt",
+        "max_drop",
+        "target",
+        "target_suffix",
+        "target_file",
+        "target_option",
+        "against",
     ],
 )
 def test_wrong_usage_exits_with_2(
@@ -309,3 +333,117 @@ def test_pictures_that_do_not_load_stop_before_anything_is_written(
     assert (code, out) == (TinyposeError.exit_code, "")
     assert "missing.jpg: expected a picture, found no such file" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_onnx_file_and_a_saved_model_are_written_too(run, tmp_path, capsys):
+    pytest.importorskip("tf2onnx", reason="needs the extra [onnx]")
+    for name, options in [
+        ("mine.onnx", ()),
+        ("served", ("--target", "saved_model")),
+    ]:
+        path = tmp_path / name
+        code, out, err = tinypose(
+            capsys, "export", run, "--to", path, *options, *TWO, "--licence", "CC0"
+        )
+        assert (code, err) == (0, "")
+        assert f"wrote {path}: " in out and "keypoints out" in out
+        assert open_backend(path).metadata.licence == "CC0"
+        picture = tmp_path / "black.png"
+        cv2.imwrite(str(picture), np.zeros((80, 60, 3), np.uint8))
+        code, out, _ = tinypose(
+            capsys, "predict", picture, "--model", path, "--json", "-"
+        )
+        assert code == 0
+
+
+def test_a_receipt_is_measured_written_and_measured_again(run, tmp_path, capsys):
+    path = tmp_path / "mine.tflite"
+    people = ("--data", "stick_people:1-12")
+    eight_bits = ("--precision", "int8", "--calibrate", "stick_people:13-30")
+    code, out, _ = tinypose(
+        capsys,
+        *("export", run, "--to", path, *eight_bits),
+        *("--receipt", *people, "--max-drop", 100),
+    )
+    assert code == 0
+    assert "receipt on stick_people 1-12, 12 people, LiteRT" in out
+    written = json.loads((tmp_path / "mine.tflite.receipt.json").read_text())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (written["file"], written["file_sha256"]) == ("mine.tflite", digest)
+    inside = dict(read_metadata(path).receipt)
+    assert {key: written[key] for key in inside} == inside
+    layers = written["layers"]
+    assert {"layer", "part", "percent", "p95_px"} == set(layers[0])
+    assert "maps" in {layer["layer"] for layer in layers}
+    code, out, _ = tinypose(
+        capsys, "export", path, "--against", run, "--data", "stick_people:1-5"
+    )
+    assert code == 0 and "5 people" in out
+    assert read_metadata(path).receipt["num_people"] == 5
+
+
+def test_a_file_that_loses_too_much_is_not_written(run, tmp_path, capsys, monkeypatch):
+    def measured(path, *_):
+        found = {"change": -3.24, "pck": 76.76, "network_pck": 80.0, "data": "some"}
+        return SimpleNamespace(**found, lines=list)
+
+    monkeypatch.setattr(receipt, "make_receipt", measured)
+    path = tmp_path / "mine.tflite"
+    options = ["--precision", "int8", "--calibrate", "stick_people:1-4"]
+    code, out, err = tinypose(
+        capsys, "export", run, "--to", path, *options, "--receipt", *TWO
+    )
+    assert code == 1
+    assert "wrote" not in out
+    assert (
+        f"{path}: not written: expected at most 1 points of PCK@0.2 lost on some, "
+        "found 3.2 (76.8 % against the network's 80.0 %); most changed by " in err
+    )
+    assert " of maps " in err and "--max-drop" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_run_s_own_data_calibrate(run, tmp_path, capsys):
+    record = {"data": ["stick_people:1-9"], "validation": [], "limit": None}
+    record |= {"init": None, "fingerprint": "", "left_out": []}
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "run.json").write_text(json.dumps(record))
+    path = tmp_path / "mine.tflite"
+    code, out, _ = tinypose(capsys, "export", copy, "--to", path, "--precision", "int8")
+    assert code == 0
+    assert "in 9 pictures" in out
+    assert read_metadata(path).precision == "int8"
+
+
+def test_a_folder_for_a_microcontroller_comes_from_a_run_or_a_file(
+    run, tmp_path, capsys
+):
+    calibrate = ("--calibrate", "stick_people:1-20")
+    folder = tmp_path / "micro"
+    code, out, _ = tinypose(
+        capsys,
+        *("export", run, "--to", folder, "--target", "micro", *calibrate),
+        *("--refinement", "quarter", *TWO),
+    )
+    # This network ends in an operator that microcontrollers' runtimes have.
+    assert code == 0
+    assert f"wrote {folder}: C sources" in out and "LOGISTIC" in out
+    assert f"next:  make -C {folder}" in out
+    report = json.loads((folder / "report.json").read_text())
+    assert (folder / "mine_model.c").stat().st_size > report["model_bytes"]
+    assert read_metadata(folder / "mine.tflite").name == "mine"
+    # Again, from the int8 file; under another name.
+    again = tmp_path / "again"
+    options = ("--target", "micro", "--name", "thine", *TWO)
+    code, out, _ = tinypose(
+        capsys, "export", folder / "mine.tflite", "--to", again, *options
+    )
+    assert code == 0
+    assert (again / "thine_model.h").exists()
+    code, out, err = tinypose(
+        capsys,
+        *("export", folder / "mine.tflite", "--to", again),
+        *("--target", "micro", *calibrate),
+    )
+    assert code == 2 and "an exported file takes no --calibrate" in err

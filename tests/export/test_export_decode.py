@@ -159,8 +159,15 @@ def test_wrong_arguments_are_named(shape, refinement, message):
         decode_heatmaps(tf.zeros(shape), codec, refinement)
 
 
-def test_an_open_batch_is_refused():
+def test_an_open_batch_stays_open():
     codec = HeatmapCodec(input_hw=(64, 48), heatmap_hw=(16, 12))
     traced = tf.function(lambda maps: decode_heatmaps(maps, codec, "dark"))
-    with pytest.raises(ValueError, match="fixed batch"):
-        traced.get_concrete_function(tf.TensorSpec((None, 16, 12, 2), tf.float32))
+    concrete = traced.get_concrete_function(
+        tf.TensorSpec((None, 16, 12, 2), tf.float32)
+    )
+    assert concrete.structured_outputs.shape.as_list() == [None, 2, 3]
+    maps = np.random.default_rng(0).uniform(size=(5, 16, 12, 2)).astype(np.float32)
+    keypoints_xy, scores = codec.decode(maps, "dark")
+    found = concrete(tf.constant(maps)).numpy()
+    np.testing.assert_allclose(found[..., :2], keypoints_xy, atol=1e-3)
+    np.testing.assert_allclose(found[..., 2], scores, atol=1e-6)

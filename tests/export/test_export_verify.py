@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from tinypose.export.litert import run_tflite
 from tinypose.export.tflite import export_tflite
 from tinypose.export.verify import Agreement, compare
+from tinypose.metadata import read_metadata
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +22,14 @@ def shifted_file(dot_net, metadata, tmp_path_factory):
     return path
 
 
+def agreement_of(net, path, pictures):
+    return compare(net, read_metadata(path), pictures, run_tflite(path, pictures))
+
+
 def test_a_wrong_file_shows_keypoint_by_keypoint(
     dot_net, shifted_file, dots, dot_centres
 ):
-    agreement = compare(dot_net, shifted_file, dots(dot_centres))
+    agreement = agreement_of(dot_net, shifted_file, dots(dot_centres))
     # One cell is four pixels.
     expected = np.tile([0.0, 4.0, 0.0], (4, 1))
     np.testing.assert_allclose(agreement.differences, expected, atol=0.1)
@@ -36,7 +42,7 @@ def test_maps_without_a_clear_peak_do_not_count(dot_net, shifted_file, dots):
     pictures = dots(np.full((2, 3, 2), 24.0))
     pictures[0] = 0  # black: nothing reaches the least score
     pictures[1, :, :, 1] = 200  # one channel flat: all cells tie
-    agreement = compare(dot_net, shifted_file, pictures)
+    agreement = agreement_of(dot_net, shifted_file, pictures)
     assert np.isfinite(agreement.differences).tolist() == [
         [False, False, False],
         [True, False, True],
@@ -56,6 +62,6 @@ def test_heads_are_decoded_before_the_comparison(
     path = tmp_path / "heads.tflite"
     changed = replace(metadata, refinement="quarter")
     export_tflite(dot_net, changed, path, heads=True)
-    agreement = compare(dot_net, path, dots(dot_centres))
+    agreement = agreement_of(dot_net, path, dots(dot_centres))
     assert agreement.num_clear == 12
     assert agreement.worst < 0.01

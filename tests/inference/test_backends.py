@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from tinypose.errors import MissingDependencyError, TinyposeError
-from tinypose.inference.backends import (
-    KerasBackend,
-    LiteRTBackend,
-    open_backend,
-    output_shape,
-)
+from tinypose.inference.backends import open_backend
+from tinypose.inference.keras_backend import KerasBackend
+from tinypose.inference.litert_backend import LiteRTBackend, _quantised_levels
+from tinypose.inference.shapes import output_shape
 from tinypose.metadata import read_metadata, write_metadata
 
 DOTS = [(33, 20, "red"), (11, 40, "red"), (25, 52, "green")]
@@ -190,7 +188,7 @@ def test_keras_archive_that_unpacks_to_gigabytes_is_refused(dot_models, monkeypa
 def test_other_suffixes_are_refused(tmp_path):
     path = tmp_path / "model.h5"
     path.write_bytes(b"x")
-    with pytest.raises(TinyposeError, match=r"\.tflite or \.keras, found '\.h5'"):
+    with pytest.raises(TinyposeError, match=r"\.tflite, \.keras, \.onnx, found '\.h5'"):
         open_backend(path)
 
 
@@ -221,3 +219,25 @@ def test_no_runtime_at_all_is_explained(dot_models, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(TinyposeError, match="pip install ai-edge-litert"):
         LiteRTBackend(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "step", "zero", "expected"),
+    [
+        (np.uint8, 2 / 255, 127, None),
+        (np.uint8, 2 / 255, 128, None),
+        (np.uint8, 1.0, 0, None),
+        (np.int8, 2 / 255, -1, np.arange(-128, 128)),
+        (np.int8, 2 / 255, 0, np.arange(-128, 128)),
+        (np.int8, 1.0, -128, np.arange(-128, 128)),
+        (np.int8, 2 / 127, -64, (np.arange(256) / 255 * 127).round() - 127.5),
+    ],
+)
+def test_bytes_go_in_as_they_are_where_steps_are_pixels(dtype, step, zero, expected):
+    tensor = {"quantization": (step, zero), "dtype": dtype}
+    levels = _quantised_levels(tensor, "model.tflite")
+    if expected is None:
+        assert levels is None
+        return
+    assert levels.dtype == dtype
+    assert np.abs(levels - expected).max() < (0.01 if abs(step - 2 / 127) > 1e-9 else 2)

@@ -44,7 +44,8 @@ def decode_heatmaps(
     """Return the keypoints that heatmaps show, as ``HeatmapCodec.decode`` does.
 
     Args:
-        heatmaps: (batch, height, width, num_keypoints) float32, all static.
+        heatmaps: (batch, height, width, num_keypoints) float32, all but the
+            batch static.
         codec: The codec whose targets the maps imitate.
         refinement: ``none``, ``quarter`` or ``dark``.
 
@@ -56,16 +57,16 @@ def decode_heatmaps(
         raise ValueError(
             f"expected a refinement of {REFINEMENTS}, received {refinement!r}"
         )
-    batch, height, width, count = heatmaps.shape
-    if batch is None or (height, width) != codec.heatmap_hw:
+    _, height, width, count = heatmaps.shape
+    if (height, width) != codec.heatmap_hw:
         raise ValueError(
-            f"expected heatmaps of a fixed batch and {codec.heatmap_hw} cells, "
-            f"received {tuple(heatmaps.shape)}"
+            f"expected heatmaps of {codec.heatmap_hw} cells, received "
+            f"{tuple(heatmaps.shape)}"
         )
     # Channels first: the search along contiguous memory is four times as fast.
     maps = tf.transpose(heatmaps, (0, 3, 1, 2))
-    maps = tf.reshape(maps, (batch * count, height, width))
-    flat = tf.reshape(maps, (batch * count, height * width))
+    maps = tf.reshape(maps, (-1, height, width))
+    flat = tf.reshape(maps, (-1, height * width))
     # Not keras.ops.argmax: its care for negative zeros has no TFLite operation.
     index = tf.argmax(flat, axis=-1, output_type=tf.int32)
     peak_y = index // width
@@ -78,7 +79,7 @@ def decode_heatmaps(
         peaks += steps * tf.reduce_min(inside, axis=-1, keepdims=True)
     keypoints_xy = (peaks + 0.5) * np.array(codec.stride_xy, np.float32) - 0.5
     scores = tf.clip_by_value(tf.reduce_max(flat, axis=-1, keepdims=True), 0.0, 1.0)
-    return tf.reshape(tf.concat([keypoints_xy, scores], axis=-1), (batch, count, 3))
+    return tf.reshape(tf.concat([keypoints_xy, scores], axis=-1), (-1, count, 3))
 
 
 def decode_coordinates(

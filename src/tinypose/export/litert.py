@@ -22,8 +22,7 @@ def require_tflite_path(path: str | Path) -> Path:
     if path.suffix.lower() != SUFFIX:
         raise UsageError(
             f"{path}: expected a file name ending in {SUFFIX}, found "
-            f"{path.suffix or 'none'!r}; no other format (ONNX, Core ML ...) is "
-            "there yet"
+            f"{path.suffix or 'none'!r}"
         )
     return path
 

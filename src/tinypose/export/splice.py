@@ -1,10 +1,11 @@
-"""Join two TensorFlow Lite models into one: what the first gives, the second takes.
+"""Change finished TensorFlow Lite models: join two, shorten names.
 
 A quantised network followed by a decoder in full precision cannot be converted
 in one piece: the converter would quantise coordinates, too, and a pixel is
 less than their step. Both are converted by themselves and joined here.
 """
 
+import re
 from typing import Any
 
 from tensorflow.lite.tools import flatbuffer_utils
@@ -53,6 +54,24 @@ def join_models(first: bytes, second: bytes) -> bytes:
         for entry in signature.outputs:
             entry.tensorIndex = place(entry.tensorIndex)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(whole))
+
+
+def shorten_names(data: bytes) -> bytes:
+    """Return a model with short names of tensors: they are a tenth of a tiny file.
+
+    The converter joins the names of all that it fused; a layer's name is kept,
+    the last one's. Constants, which belong to an operation, need none. Inputs
+    and outputs keep theirs.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    for graph in model.subgraphs:
+        ends = {*graph.inputs, *graph.outputs}
+        for index, tensor in enumerate(graph.tensors):
+            if index not in ends:
+                constant = model.buffers[tensor.buffer].data is not None
+                name = (tensor.name or b"").decode(errors="replace")
+                tensor.name = "" if constant else re.split("[;/]", name)[0]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _require_fit(graph: Any, tail: Any) -> None:

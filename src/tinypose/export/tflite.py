@@ -1,7 +1,6 @@
 """Write a trained network as a ``.tflite`` file that stands alone."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,27 +8,23 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tinypose import __version__
 from tinypose.codecs.codec import codec_of
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.export.litert import require_tflite_path, run_tflite
-from tinypose.export.splice import join_models
+from tinypose.export.precision import convert_network, make_converter
+from tinypose.export.splice import join_models, shorten_names
 from tinypose.export.wrapper import (
-    GraphFunction,
+    check_batch,
     check_net,
+    check_output,
     decode_function,
-    keypoint_function,
-    network_function,
-    raw_function,
+    exported_metadata,
+    noise_crops,
 )
 from tinypose.files import atomic_path
-from tinypose.metadata import Metadata, write_metadata
-from tinypose.models.cost import count_macs, count_parameters
-from tinypose.models.layers import normalize_images
+from tinypose.metadata import CALIBRATED, PRECISIONS, Metadata, write_metadata
 from tinypose.models.window_layers import CropAround
 from tinypose.quiet import quiet_stderr
-
-MAX_BATCH = 1024
 
 
 def export_tflite(
@@ -39,6 +34,7 @@ def export_tflite(
     *,
     heads: bool = False,
     batch: int = 1,
+    precision: str = "float32",
     calibration: NDArray[np.uint8] | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> Metadata:
@@ -57,9 +53,10 @@ def export_tflite(
             (batch, height, width, num_keypoints) or ``coordinates`` (batch,
             num_keypoints, 2), float32.
         batch: Pictures per run; fixed, for browsers refuse an open size.
+        precision: What the network computes in, one of ``PRECISIONS``; the
+            decoding stays in full precision.
         calibration: Crops (num_crops, height, width, 3) uint8 RGB like those
-            the file will see. With them the network computes in eight bits,
-            weights per channel; the decoding stays in full precision.
+            the file will see, for the precisions in ``CALIBRATED``.
         check: Called with the finished file, under a temporary name; what it
             raises stops the export.
 
@@ -67,30 +64,15 @@ def export_tflite(
         The metadata as written: with the output, the cost and the version.
 
     Raises:
-        UsageError: ``path`` or ``batch`` do not fit.
+        UsageError: ``path``, ``batch`` or ``precision`` do not fit.
         TinyposeError: the network does not fit its metadata, does not convert,
             gives no finite numbers, or the file cannot be written.
     """
     path = require_tflite_path(path)
-    if not 1 <= batch <= MAX_BATCH:
-        raise UsageError(f"expected a batch of 1 to {MAX_BATCH}, found {batch}")
+    check_batch(batch)
     check_net(net, metadata)
-    if calibration is not None and any(
-        isinstance(layer, CropAround) for layer in net.layers
-    ):
-        raise UsageError(
-            f"model {metadata.name!r}: expected a network without windows to "
-            f"quantise, found one of {metadata.family}, whose windows' places do "
-            "not fit into eight bits; export it in float32"
-        )
-    metadata = replace(
-        metadata,
-        output=metadata.raw_output if heads else "keypoints",
-        precision="float32" if calibration is None else "int8",
-        num_parameters=count_parameters(net),
-        macs=count_macs(net),
-        version=__version__,
-    )
+    _check_precision(net, metadata, precision, calibration)
+    metadata = exported_metadata(net, metadata, heads=heads, precision=precision)
     data = _convert(net, metadata, batch, calibration)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -113,26 +95,19 @@ def _convert(
             "export to TensorFlow Lite needs Keras on TensorFlow, found Keras on "
             f"{keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
         )
-    codec, hw = codec_of(metadata), metadata.input_hw
-    heads = metadata.output != "keypoints"
+    codec = codec_of(metadata)
+    shape = (batch, *metadata.input_hw, 3)
     try:
         with quiet_stderr():
-            if calibration is None:
-                function = (
-                    raw_function(net, codec.output)
-                    if heads
-                    else keypoint_function(net, codec, metadata.refinement)
-                )
-                return bytes(_converter(function, (batch, *hw, 3), tf.uint8).convert())
-            network = _quantised_network(
-                net, codec.output, (batch, *hw, 3), calibration
+            network = convert_network(
+                net, codec.output, shape, metadata.precision, calibration
             )
-            if heads:
-                return network
+            if metadata.output != "keypoints":
+                return shorten_names(network)
             raw = codec.output_shape(metadata.skeleton.num_keypoints)
             decode = decode_function(codec, metadata.refinement)
-            decoder = _converter(decode, (batch, *raw), tf.float32, "raw").convert()
-            return join_models(network, bytes(decoder))
+            decoder = make_converter(decode, (batch, *raw), tf.float32, "raw")
+            return shorten_names(join_models(network, bytes(decoder.convert())))
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise TinyposeError(
@@ -141,48 +116,35 @@ def _convert(
         ) from error
 
 
-def _converter(
-    function: GraphFunction,
-    shape: tuple[int, ...],
-    dtype: tf.DType,
-    name: str = "images",
-) -> tf.lite.TFLiteConverter:
-    spec = tf.TensorSpec(shape, dtype, name=name)
-    traced = tf.function(function, input_signature=[spec], autograph=False)
-    # The empty module stands for the variables: there are none.
-    return tf.lite.TFLiteConverter.from_concrete_functions(
-        [traced.get_concrete_function()], tf.Module()
-    )
-
-
-def _quantised_network(
+def _check_precision(
     net: keras.Model,
-    output: str,
-    shape: tuple[int, ...],
-    calibration: NDArray[np.uint8],
-) -> bytes:
-    """Return the network in eight bits: bytes in, its raw output as float32 out."""
-    converter = _converter(network_function(net, output), shape, tf.float32)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    batch = shape[0]
-
-    def crops() -> Iterator[list[tf.Tensor]]:
-        # The whole range of the input, so that a step is a pixel value.
-        ramp = np.linspace(0, 255, int(np.prod(shape))).round().reshape(shape)
-        yield [normalize_images(ramp.astype(np.uint8))]
-        for start in range(0, len(calibration) - batch + 1, batch):
-            yield [normalize_images(calibration[start : start + batch])]
-
-    converter.representative_dataset = crops
-    return bytes(converter.convert())
+    metadata: Metadata,
+    precision: str,
+    calibration: NDArray[np.uint8] | None,
+) -> None:
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"expected a precision of {', '.join(PRECISIONS)}, found {precision!r}"
+        )
+    if (precision in CALIBRATED) != (calibration is not None):
+        raise UsageError(
+            f"expected crops to calibrate with for {' and '.join(CALIBRATED)}, and "
+            f"only for these, found {'none' if calibration is None else 'some'} "
+            f"for {precision}"
+        )
+    if precision in CALIBRATED and any(
+        isinstance(layer, CropAround) for layer in net.layers
+    ):
+        raise UsageError(
+            f"model {metadata.name!r}: expected a network without windows to "
+            f"quantise, found one of {metadata.family}, whose windows' places do "
+            "not fit into eight bits; export it in float32, float16 or dynamic"
+        )
 
 
 def _run_once(path: Path, metadata: Metadata, batch: int) -> None:
     """Run the written file on noise and check what comes out."""
-    shape = (batch, *metadata.input_hw, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    noise = noise_crops(metadata, batch)
     try:
         output = run_tflite(path, noise)
     except (RuntimeError, ValueError) as error:
@@ -190,16 +152,4 @@ def _run_once(path: Path, metadata: Metadata, batch: int) -> None:
             f"model {metadata.name!r}: the exported file does not run "
             f"({' '.join(str(error).split())[:300]})"
         ) from error
-    count = metadata.skeleton.num_keypoints
-    raw = codec_of(metadata).output_shape(count)
-    expected = (count, 3) if metadata.output == "keypoints" else raw
-    if output.shape != (batch, *expected):
-        raise TinyposeError(
-            f"model {metadata.name!r}: expected an exported output of "
-            f"{(batch, *expected)}, found {output.shape}"
-        )
-    if not np.isfinite(output).all():
-        raise TinyposeError(
-            f"model {metadata.name!r}: expected finite outputs, found some that "
-            "are infinite or not a number; did the training diverge?"
-        )
+    check_output(output, metadata, batch)

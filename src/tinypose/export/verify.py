@@ -1,23 +1,21 @@
 """Compare an exported file with the network that it was made from."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.codecs.codec import codec_of
-from tinypose.export.litert import run_tflite
 from tinypose.export.wrapper import prediction
-from tinypose.metadata import read_metadata
+from tinypose.metadata import Metadata
 from tinypose.models.layers import normalize_images
 
 MAX_DIFFERENCE = 0.1
 """Largest difference, in input pixels, between network and exported file."""
 
-MAX_MEDIAN_INT8 = 1.0
-"""Median difference, in input pixels, that a file in eight bits may have."""
+MAX_MEDIAN_QUANTISED = 1.0
+"""Median difference, in input pixels, that a file in fewer bits may have."""
 
 _CHUNK = 16
 
@@ -55,19 +53,23 @@ class Agreement:
         return float(np.nanmax(self.differences)) if self.num_clear else np.nan
 
 
-def compare(net: keras.Model, path: str | Path, crops: NDArray[np.uint8]) -> Agreement:
-    """Compare a network, decoded with NumPy, with its exported file.
+def compare(
+    net: keras.Model,
+    metadata: Metadata,
+    crops: NDArray[np.uint8],
+    exported: NDArray[np.float32],
+) -> Agreement:
+    """Compare a network, decoded with NumPy, with what its exported file gives.
 
     Args:
         net: The network that was exported.
-        path: The exported file, complete or heads.
+        metadata: Of the file.
         crops: (num_crops, height, width, 3) uint8 RGB, in the model's size.
+        exported: What the file gives for them, keypoints or raw output.
     """
-    metadata = read_metadata(path)
     codec = codec_of(metadata)
     outputs = _outputs(net, crops)
     keypoints_xy, _ = codec.decode(outputs, metadata.refinement)
-    exported = run_tflite(path, crops)
     if metadata.output == "keypoints":
         exported_xy = exported[..., :2]
     else:

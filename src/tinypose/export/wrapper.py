@@ -7,18 +7,25 @@ about four times as fast.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from tinypose import __version__
 from tinypose.codecs.codec import Codec, codec_of
-from tinypose.errors import TinyposeError
+from tinypose.errors import TinyposeError, UsageError
 from tinypose.export.decode import DECODERS
 from tinypose.metadata import Metadata, read_metadata
 from tinypose.models import loading
+from tinypose.models.cost import count_macs, count_parameters
 from tinypose.models.layers import normalize_images
+
+MAX_BATCH = 1024
 
 GraphFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -87,7 +94,7 @@ def keypoint_function(net: keras.Model, codec: Codec, refinement: str) -> GraphF
 
 def decode_function(codec: Codec, refinement: str) -> GraphFunction:
     """Return a function from the raw output to what ``keypoint_function`` gives."""
-    decode = DECODERS[type(codec)]
+    decode: Any = DECODERS[type(codec)]
 
     def keypoints(raw: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"keypoints": decode(raw, codec, refinement)}
@@ -119,6 +126,60 @@ def check_net(net: keras.Model, metadata: Metadata) -> None:
                 f"model {metadata.name!r}: its metadata says {what} of "
                 f"{expected}, found {tuple(found[1:])} in the network"
             )
+
+
+def check_batch(batch: int) -> None:
+    """Raise a UsageError unless so many pictures per run are possible."""
+    if not 1 <= batch <= MAX_BATCH:
+        raise UsageError(f"expected a batch of 1 to {MAX_BATCH}, found {batch}")
+
+
+def exported_metadata(
+    net: keras.Model, metadata: Metadata, *, heads: bool, precision: str = "float32"
+) -> Metadata:
+    """Return what an exported file says about itself.
+
+    Args:
+        net: The network.
+        metadata: What is known about it.
+        heads: Whether the file gives the raw output instead of keypoints.
+        precision: What the file computes in.
+    """
+    return replace(
+        metadata,
+        output=metadata.raw_output if heads else "keypoints",
+        precision=precision,
+        num_parameters=count_parameters(net),
+        macs=count_macs(net),
+        version=__version__,
+    )
+
+
+def noise_crops(metadata: Metadata, batch: int) -> NDArray[np.uint8]:
+    """Return crops (batch, height, width, 3) of noise, always the same."""
+    shape = (batch, *metadata.input_hw, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def check_output(output: NDArray[Any], metadata: Metadata, batch: int) -> None:
+    """Check what an exported file gives for ``noise_crops``.
+
+    Raises:
+        TinyposeError: another shape than its metadata say, or no numbers.
+    """
+    count = metadata.skeleton.num_keypoints
+    raw = codec_of(metadata).output_shape(count)
+    expected = (count, 3) if metadata.output == "keypoints" else raw
+    if output.shape != (batch, *expected):
+        raise TinyposeError(
+            f"model {metadata.name!r}: expected an exported output of "
+            f"{(batch, *expected)}, found {output.shape}"
+        )
+    if not np.isfinite(output).all():
+        raise TinyposeError(
+            f"model {metadata.name!r}: expected finite outputs, found some that "
+            "are infinite or not a number; did the training diverge?"
+        )
 
 
 def load_net(path: str | Path) -> tuple[keras.Model, Metadata]:

@@ -10,6 +10,7 @@ from tinypose.errors import TinyposeError, UsageError, did_you_mean
 from tinypose.geometry import FloatArray, image_box
 from tinypose.images import Image, as_image, read_image
 from tinypose.inference.search import overlap
+from tinypose.metadata import is_saved_model
 from tinypose.weights import shipped
 
 BEST_MODEL = "best.keras"
@@ -26,6 +27,8 @@ def find_model(model: str | Path) -> Path:
     if str(model) in models:
         return models[str(model)]
     path = Path(model)
+    if is_saved_model(path):
+        return path
     if path.is_dir():
         if not (path / BEST_MODEL).is_file():
             raise TinyposeError(
@@ -37,8 +40,8 @@ def find_model(model: str | Path) -> Path:
         return path
     hint = did_you_mean(str(model), models)
     raise TinyposeError(
-        f"expected a shipped model ({', '.join(models) or 'none here'}), a .tflite or "
-        f".keras file or a run folder, found no such thing: {str(model)!r}{hint}"
+        f"expected a shipped model ({', '.join(models) or 'none here'}), a model "
+        f"file or a run folder, found no such thing: {str(model)!r}{hint}"
     )
 
 

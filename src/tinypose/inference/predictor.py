@@ -78,6 +78,11 @@ class Predictor:
         return self._backend.metadata
 
     @property
+    def runtime(self) -> str:
+        """What runs the model, with its version."""
+        return self._backend.runtime
+
+    @property
     def skeleton(self) -> Skeleton:
         """The keypoints that the model predicts."""
         return self.metadata.skeleton

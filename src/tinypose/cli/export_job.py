@@ -1,0 +1,487 @@
+"""What ``tinypose export`` does once its options are understood."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tinypose.cli.quiet import load_keras
+from tinypose.errors import TinyposeError, UsageError
+
+if TYPE_CHECKING:
+    from tinypose.data.sample import Sample
+    from tinypose.evaluation.receipt import Receipt
+    from tinypose.export.layer_errors import LayerError
+    from tinypose.export.micro import MicroReport
+    from tinypose.export.verify import Agreement
+    from tinypose.images import Image
+    from tinypose.metadata import Metadata
+
+NUM_CALIBRATION = 200
+NUM_BLAMED = 5
+"""Layers that a refusal names."""
+
+ADVICE = (
+    "calibrate with more of the training data, try --precision int8 or float16, or "
+    "fine-tune the run quantisation-aware"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """One file to write.
+
+    Args:
+        run: The run folder, or its ``.keras`` file.
+        to: What to write.
+        kind: ``tflite``, ``onnx``, ``saved_model`` or ``weights``.
+        heads: Whether it gives the raw output.
+        batch: Pictures per run.
+        precision: What the network computes in.
+        calibrate: Data sets to calibrate with; the run's own if none.
+        data: Data sets on which file and network are compared.
+        default_data: Those, unless told otherwise.
+        num_pictures: How many of them are compared without a receipt.
+        receipt: Whether the file is measured on all of ``data``.
+        max_drop: PCK@0.2 in points that it may lose.
+        given: Entries of the metadata from the command line.
+    """
+
+    run: Path
+    to: Path
+    kind: str
+    heads: bool
+    batch: int
+    precision: str
+    calibrate: tuple[str, ...]
+    data: tuple[str, ...]
+    default_data: str
+    num_pictures: int
+    receipt: bool
+    max_drop: float | None
+    given: dict[str, Any]
+
+    def write(self) -> None:
+        """Write the file, or raise a TinyposeError and leave nothing behind."""
+        load_keras()
+        if self.kind == "weights":
+            _write_weights(self.run, self.to, self.given)
+            return
+        from tinypose.data.sources import load_data
+
+        weights = find_weights(self.run)
+        calibrate = self._calibration_data()
+        shown = self.data or calibrate or (self.default_data,)
+        limit = None if self.receipt else self.num_pictures
+        samples = load_data(shown, limit=limit)
+        examples = load_data(calibrate, limit=NUM_CALIBRATION) if calibrate else None
+        from tinypose.export.wrapper import load_net
+
+        net, metadata = load_net(weights)
+        metadata = replace(metadata, **self.given)
+        crops = _crops(_spread(samples, self.num_pictures), metadata)
+        calibration = _crops(examples, metadata) if examples else None
+        check = _Check(self, weights, net, metadata, samples, crops, calibration)
+        written = self._export(net, metadata, calibration, check)
+        self._report(written, check)
+
+    def _export(
+        self, net: Any, metadata: "Metadata", calibration: Any, check: "_Check"
+    ) -> "Metadata":
+        """Write the file by the exporter of its kind."""
+        if self.kind == "onnx":
+            from tinypose.export.onnx import export_onnx
+
+            return export_onnx(
+                net,
+                metadata,
+                self.to,
+                heads=self.heads,
+                batch=self.batch,
+                check=check,
+            )
+        if self.kind == "saved_model":
+            from tinypose.export.saved_model import export_saved_model
+
+            return export_saved_model(
+                net, metadata, self.to, heads=self.heads, check=check
+            )
+        from tinypose.export.tflite import export_tflite
+
+        if self.kind == "micro":
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "model.tflite"
+                written = export_tflite(
+                    net,
+                    metadata,
+                    file,
+                    precision=self.precision,
+                    calibration=calibration,
+                    check=check,
+                )
+                check.micro = _write_micro(file, self.to, check.crops, metadata.name)
+            return written
+        return export_tflite(
+            net,
+            metadata,
+            self.to,
+            heads=self.heads,
+            batch=self.batch,
+            precision=self.precision,
+            calibration=calibration,
+            check=check,
+        )
+
+    def _calibration_data(self) -> tuple[str, ...]:
+        """Return the data sets that the ranges of values are taken from."""
+        from tinypose.metadata import CALIBRATED
+        from tinypose.training.run_dir import RunDir
+
+        if self.precision not in CALIBRATED or self.calibrate:
+            return self.calibrate
+        files = RunDir(self.run)
+        if not files.run.exists():
+            raise UsageError(
+                f"--precision {self.precision}: expected --calibrate NAME=PATH, a part "
+                "of the training data from which the ranges of all values are taken"
+            )
+        return tuple(files.read_run()["data"])
+
+    def _report(self, metadata: "Metadata", check: "_Check") -> None:
+        """Say what was written, how far it was checked and what to do with it."""
+        from tinypose.inference.footprint import size_bytes
+
+        height, width = metadata.input_hw
+        batch = "any" if self.kind == "saved_model" else self.batch
+        file = self.to
+        if check.micro is not None:
+            file = self.to / f"{check.micro.name}.tflite"
+        else:
+            typer.echo(
+                f"wrote {self.to}: {size_bytes(self.to) / 1000:.0f} kB, "
+                f"pictures ({batch}, {height}, {width}, 3) in, {metadata.output} out"
+            )
+        _report_agreement(check.agreement)
+        if check.receipt is not None:
+            write_receipt(file, check.receipt, check.layers)
+            for line in check.receipt.lines():
+                typer.echo(line)
+        if check.micro is not None:
+            typer.echo(f"next:  make -C {self.to} && cat {self.to / 'README.md'}")
+        else:
+            typer.echo(
+                f"next:  tinypose predict PICTURE --model {file} --save predictions"
+            )
+
+
+class _Check:
+    """Compare a finished file with its network before it takes its name."""
+
+    agreement: "Agreement"
+
+    def __init__(
+        self,
+        job: ExportJob,
+        weights: Path,
+        net: Any,
+        metadata: "Metadata",
+        samples: "Sequence[Sample]",
+        crops: "Image",
+        calibration: "Image | None",
+    ) -> None:
+        self.job = job
+        self.weights = weights
+        self.net = net
+        self.metadata = metadata
+        self.samples = samples
+        self.crops = crops
+        self.calibration = calibration
+        self.receipt: Receipt | None = None
+        self.layers: list[LayerError] = []
+        self.micro: MicroReport | None = None
+
+    def __call__(self, file: Path) -> None:
+        from tinypose.export import verify
+        from tinypose.inference.backends import open_backend
+
+        backend = open_backend(file)
+        self.agreement = verify.compare(
+            self.net, backend.metadata, self.crops, backend(self.crops)
+        )
+        _require_agreement(self.agreement, self.job.to, self.job.precision)
+        if self.job.receipt:
+            self._measure(file, backend.metadata)
+
+    def _measure(self, file: Path, metadata: "Metadata") -> None:
+        from tinypose.export.layer_errors import layer_errors
+        from tinypose.export.rewrite import rewrite_metadata
+
+        if self.calibration is not None:
+            self.layers = layer_errors(
+                self.net, self.metadata, self.job.precision, self.calibration
+            )
+        self.receipt = _measured(file, self.weights, self.job.data, self.samples)
+        _require_accuracy(
+            self.receipt, self.job.max_drop, f"{self.job.to}: not written", self.layers
+        )
+        rewrite_metadata(file, replace(metadata, receipt=self.receipt.to_dict()))
+
+
+def receive_receipt(
+    file: Path, run: Path, data: Sequence[str], max_drop: float | None
+) -> None:
+    """Measure an exported file anew, and write what was found into it.
+
+    Args:
+        file: The file, or a SavedModel's folder.
+        run: The run folder or ``.keras`` file that it was made from.
+        data: Data sets of labelled people.
+        max_drop: PCK@0.2 in points that it may lose.
+
+    Raises:
+        TinyposeError: it loses more.
+    """
+    load_keras()
+    from tinypose.data.sources import load_data
+    from tinypose.export.rewrite import rewrite_metadata
+    from tinypose.inference.backends import open_backend
+    from tinypose.inference.inputs import find_model
+
+    file = find_model(file)
+    metadata = open_backend(file).metadata
+    receipt = _measured(file, find_weights(run), data, load_data(data))
+    for line in receipt.lines():
+        typer.echo(line)
+    _require_accuracy(receipt, max_drop, str(file), [])
+    rewrite_metadata(file, replace(metadata, receipt=receipt.to_dict()))
+    write_receipt(file, receipt, [])
+
+
+def is_exported(source: Path) -> bool:
+    """Return whether what is to be exported is an exported file already."""
+    from tinypose.weights import shipped
+
+    return str(source) in shipped() or source.suffix.lower() == ".tflite"
+
+
+def repack_micro(
+    file: Path, to: Path, data: Sequence[str], num_pictures: int, name: str | None
+) -> None:
+    """Write the folder for a microcontroller from an exported int8 file.
+
+    Args:
+        file: The file, or the name of a shipped model.
+        to: The folder.
+        data: Data sets whose people are run through both interpreters.
+        num_pictures: How many of them.
+        name: Of the model, if not the file's.
+    """
+    from tinypose.data.sources import load_data
+    from tinypose.inference.inputs import find_model
+    from tinypose.metadata import read_metadata
+
+    load_keras()
+    model = find_model(file)
+    metadata = read_metadata(model)
+    crops = _crops(load_data(data, limit=num_pictures), metadata)
+    _write_micro(model, to, crops, name or metadata.name)
+    typer.echo(f"next:  make -C {to} && cat {to / 'README.md'}")
+
+
+def _write_micro(file: Path, to: Path, crops: "Image", name: str) -> "MicroReport":
+    """Write the folder and say what is in it."""
+    from tinypose.export.micro import export_micro
+
+    report = export_micro(file, to, crops, name=name)
+    typer.echo(
+        f"wrote {to}: C sources, {report.model_bytes / 1000:.0f} kB of model, "
+        f"operators {', '.join(report.operators)}"
+    )
+    if report.arena_bytes is None:
+        typer.echo(
+            "not run in TensorFlow Lite Micro, which has to say how large its arena "
+            "is:  pip install tflite-micro",
+            err=True,
+        )
+    else:
+        typer.echo(
+            f"run in TensorFlow Lite Micro ({report.runtime}): arena of "
+            f"{report.arena_bytes / 1000:.0f} kB, {100 * (report.equal or 0):.1f} % of "
+            f"values equal LiteRT's, largest difference {report.largest_difference} "
+            "steps"
+        )
+    return report
+
+
+def write_receipt(
+    file: Path, receipt: "Receipt", layers: "Sequence[LayerError]"
+) -> None:
+    """Write a receipt beside its file, with the file's own hash."""
+    from dataclasses import asdict
+
+    from tinypose.evaluation.receipt import SUFFIX
+    from tinypose.files import write_json
+
+    value: dict[str, Any] = {"file": file.name}
+    if file.is_file():
+        value["file_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    value |= receipt.to_dict()
+    if layers:
+        value["layers"] = [asdict(layer) for layer in layers]
+    write_json(file.with_name(file.name + SUFFIX), value)
+
+
+def _measured(
+    file: Path, weights: Path, data: Sequence[str], samples: "Sequence[Sample]"
+) -> "Receipt":
+    from tinypose.data.sources import describe_spec
+    from tinypose.evaluation.receipt import make_receipt
+    from tinypose.training.display import Display
+
+    described = ", ".join(describe_spec(spec) for spec in data)
+    with Display(quiet=False) as display:
+        display.start("measuring", 2 * len(samples))
+        before = 0
+
+        def progress(done: int, total: int, _pck: float) -> None:
+            # The file is measured first, then the network.
+            nonlocal before
+            display.update(before + done)
+            before += total if done == total else 0
+
+        return make_receipt(file, weights, samples, described, progress)
+
+
+def _require_accuracy(
+    receipt: "Receipt",
+    max_drop: float | None,
+    what: str,
+    layers: "Sequence[LayerError]",
+) -> None:
+    from tinypose.evaluation.receipt import DEFAULT_MAX_DROP
+
+    allowed = DEFAULT_MAX_DROP if max_drop is None else max_drop
+    if -receipt.change <= allowed:
+        return
+    blamed = ", ".join(
+        f"{layer.part} of {layer.layer} {layer.percent:.1f} %"
+        for layer in layers[:NUM_BLAMED]
+    )
+    text = (
+        f"{what}: expected at most {allowed:g} points of PCK@0.2 lost on "
+        f"{receipt.data}, found {-receipt.change:.1f} ({receipt.pck:.1f} % against "
+        f"the network's {receipt.network_pck:.1f} %)"
+    )
+    if blamed:
+        text += f"; most changed by {blamed}; {ADVICE}"
+    raise TinyposeError(f"{text}; or allow it with --max-drop")
+
+
+def _write_weights(run: Path, to: Path, given: dict[str, Any]) -> None:
+    """Write the weights of a run alone, to start other trainings from."""
+    from tinypose.export.wrapper import load_net
+    from tinypose.models.weight_files import save_weights
+
+    net, metadata = load_net(find_weights(run))
+    save_weights(net, replace(metadata, **given), to)
+    typer.echo(
+        f"wrote {to}: {to.stat().st_size / 1000:.0f} kB\n"
+        f"next:  tinypose train CONFIG --init {to} --data ... --out RUN"
+    )
+
+
+def find_weights(run: Path) -> Path:
+    """Return the ``.keras`` file of a run folder, or the file itself.
+
+    Raises:
+        TinyposeError: nothing there, no run folder, or no weights in it yet.
+    """
+    from tinypose.training.run_dir import RunDir
+
+    if not run.exists():
+        raise TinyposeError(
+            f"{run}: expected a run folder or a .keras file, found nothing there"
+        )
+    if run.is_file():
+        if run.suffix.lower() != ".keras":
+            raise UsageError(
+                f"{run}: expected a run folder or a file ending in .keras, found "
+                f"{run.suffix or 'no suffix'!r}"
+            )
+        return run
+    files = RunDir(run)
+    if files.best.exists():
+        return files.best
+    if files.config.exists():
+        raise TinyposeError(
+            f"{run}: expected a trained run, found one without {files.best.name}; "
+            f"train it first:  tinypose train --resume {run}"
+        )
+    raise TinyposeError(
+        f"{run}: expected a run folder of `tinypose train` (with {files.config.name} "
+        f"and {files.best.name}), found another folder"
+    )
+
+
+def _spread(samples: "Sequence[Sample]", count: int) -> "list[Sample]":
+    """Return at most so many samples, spread evenly over the whole."""
+    import numpy as np
+
+    chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round()
+    return [samples[int(index)] for index in chosen]
+
+
+def _crops(samples: "Sequence[Sample]", metadata: "Metadata") -> "Image":
+    """Return the people's crops (num_samples, height, width, 3) uint8."""
+    import numpy as np
+
+    from tinypose.geometry import crop_affine
+    from tinypose.images import warp_image
+
+    crops = []
+    for sample in samples:
+        affine = crop_affine(
+            sample.box_xywh, metadata.input_hw, padding=metadata.padding
+        )
+        crops.append(warp_image(sample.load_image(), affine, metadata.input_hw))
+    return np.stack(crops)
+
+
+def _require_agreement(agreement: "Agreement", path: Path, precision: str) -> None:
+    from tinypose.export.verify import MAX_DIFFERENCE, MAX_MEDIAN_QUANTISED
+
+    if precision != "float32":
+        if agreement.num_clear and agreement.median > MAX_MEDIAN_QUANTISED:
+            raise TinyposeError(
+                f"{path}: not written: expected {precision} keypoints within "
+                f"{MAX_MEDIAN_QUANTISED} px of the network's in the median, found "
+                f"{agreement.median:.3f} px; calibrate with data like those of the "
+                "training, or export in float32"
+            )
+    elif agreement.num_clear and agreement.worst > MAX_DIFFERENCE:
+        raise TinyposeError(
+            f"{path}: not written: expected the exported keypoints within "
+            f"{MAX_DIFFERENCE} px of the network's, found up to "
+            f"{agreement.worst:.3f} px (median {agreement.median:.3f} px)"
+        )
+
+
+def _report_agreement(agreement: "Agreement") -> None:
+    num_crops = len(agreement.differences)
+    if agreement.num_clear:
+        typer.echo(
+            f"same keypoints as the network: median {agreement.median:.4f} px, "
+            f"95 % within {agreement.percentile(95):.4f} px, largest "
+            f"{agreement.worst:.4f} px apart ({agreement.num_clear} clear peaks in "
+            f"{num_crops} pictures)"
+        )
+    else:
+        typer.echo(
+            f"not compared with the network: no clear peak in {num_crops} pictures; "
+            "train longer, or name pictures that fit with --data",
+            err=True,
+        )

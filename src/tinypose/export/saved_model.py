@@ -1,0 +1,85 @@
+"""Write a trained network as a TensorFlow SavedModel, for servers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tinypose.codecs.codec import codec_of
+from tinypose.errors import UsageError
+from tinypose.export.wrapper import (
+    check_net,
+    check_output,
+    exported_metadata,
+    keypoint_function,
+    noise_crops,
+    raw_function,
+)
+from tinypose.files import atomic_folder, write_json
+from tinypose.metadata import SAVED_MODEL_MEMBER, Metadata, is_saved_model
+from tinypose.quiet import quiet_stderr
+
+
+def export_saved_model(
+    net: keras.Model,
+    metadata: Metadata,
+    path: str | Path,
+    *,
+    heads: bool = False,
+    check: Callable[[Path], None] | None = None,
+) -> Metadata:
+    """Export a network as a SavedModel with its metadata beside it.
+
+    The signature ``serving_default`` takes ``images`` (batch, height, width, 3)
+    uint8 RGB, any number of them, and gives ``keypoints`` (batch,
+    num_keypoints, 3) float32, or the raw output.
+
+    Args:
+        net: The network, as ``tinypose.models`` builds it.
+        metadata: What is known about it; decides the decoding.
+        path: The folder to write; an earlier SavedModel in it is replaced.
+        heads: Export the network's raw output instead of keypoints.
+        check: Called with the finished folder, under a temporary name; what it
+            raises stops the export.
+
+    Returns:
+        The metadata as written.
+
+    Raises:
+        UsageError: there is something else at ``path``.
+        TinyposeError: the network does not fit its metadata, gives no finite
+            numbers, or the folder cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not is_saved_model(path):
+        raise UsageError(
+            f"{path}: expected a new folder or a SavedModel to replace, found "
+            "something else; choose another name"
+        )
+    check_net(net, metadata)
+    metadata = exported_metadata(net, metadata, heads=heads)
+    codec = codec_of(metadata)
+    function = (
+        raw_function(net, codec.output)
+        if heads
+        else keypoint_function(net, codec, metadata.refinement)
+    )
+    spec = tf.TensorSpec((None, *metadata.input_hw, 3), tf.uint8, name="images")
+    with atomic_folder(path) as temporary:
+        with quiet_stderr():
+            served = tf.function(function, input_signature=[spec], autograph=False)
+            tf.saved_model.save(
+                tf.Module(), str(temporary), served.get_concrete_function()
+            )
+        write_json(temporary / SAVED_MODEL_MEMBER, metadata.to_dict())
+        with quiet_stderr():
+            loaded = tf.saved_model.load(str(temporary))
+            (output,) = loaded.signatures["serving_default"](
+                images=noise_crops(metadata, 2)
+            ).values()
+        check_output(np.asarray(output), metadata, 2)
+        if check is not None:
+            check(temporary)
+    return metadata

@@ -1,0 +1,100 @@
+"""Receipts: the file's own figures, and the difference that they show."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tinypose.data.sample import Sample
+from tinypose.errors import TinyposeError
+from tinypose.evaluation.receipt import make_receipt
+from tinypose.export.tflite import export_tflite
+from tinypose.metadata import read_metadata, replace_metadata
+from tinypose.skeletons import Skeleton
+
+PEOPLE = 6
+
+
+@pytest.fixture(scope="module")
+def people(dot_metadata):
+    """Pictures of three dots each: a hand, a hand and a head."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:64, :48]
+    samples = []
+    for number in range(PEOPLE):
+        # The order of the skeleton: red, blue, green.
+        centres = np.array([[14, 30], [34, 30], [24, 46]]) + rng.uniform(-3, 3, (3, 2))
+        picture = np.zeros((64, 48, 3))
+        for channel, centre in zip((0, 2, 1), centres, strict=True):
+            squares = ((np.stack([x, y], -1) - centre) ** 2).sum(axis=-1)
+            picture[..., channel] = 255 * np.exp(-0.5 * squares / 4**2)
+        samples.append(
+            Sample(
+                sample_id=str(number),
+                picture=lambda picture=picture: picture.round().astype(np.uint8),
+                skeleton=dot_metadata.skeleton,
+                keypoints_xy=centres,
+                visible=np.ones(3, np.uint8),
+                box_xywh=np.array([6.0, 10.0, 36.0, 44.0]),
+            )
+        )
+    return samples
+
+
+@pytest.fixture(scope="module")
+def shifted_file(dot_models, dot_metadata, tmp_path_factory):
+    """The network with all maps smeared half a cell to the right, exported."""
+    net = keras.models.load_model(dot_models("keras"))
+    images = keras.Input((64, 48, 3))
+    maps = net(images)["heatmaps_2"]
+    further = keras.ops.pad(maps[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]])
+    path = tmp_path_factory.mktemp("receipts") / "shifted.tflite"
+    moved = keras.Model(images, {"heatmaps_1": (maps + further) / 2})
+    export_tflite(moved, dot_metadata, path)
+    return path
+
+
+def test_the_same_model_twice_differs_in_nothing(dot_models, people):
+    path = dot_models("keras")
+    receipt = make_receipt(path, path, people, "dots")
+    assert receipt.change == receipt.change_low == receipt.change_high == 0
+    assert receipt.pck == receipt.network_pck == 100
+    assert (receipt.median_px, receipt.worst_px) == (0, 0)
+    assert receipt.num_compared == 3 * PEOPLE
+    assert receipt.runtime.startswith("Keras 3")
+    assert len(receipt.data_sha256) == 64
+
+
+def test_a_file_that_is_half_a_cell_off_is_measured_so(
+    dot_models, shifted_file, people
+):
+    receipt = make_receipt(shifted_file, dot_models("keras"), people, "dots")
+    # Half a cell of four pixels.
+    assert receipt.median_px == pytest.approx(2.0, abs=0.2)
+    assert receipt.median_px <= receipt.p95_px <= receipt.worst_px < 3
+    assert receipt.num_compared == 3 * PEOPLE
+    assert receipt.runtime.startswith("LiteRT ")
+    assert receipt.file_bytes > 0 and receipt.milliseconds > 0
+    assert receipt.change == pytest.approx(receipt.pck - receipt.network_pck, abs=0.01)
+    assert receipt.change_low <= receipt.change <= receipt.change_high
+    assert json.loads(json.dumps(receipt.to_dict())) == receipt.to_dict()
+    text = "\n".join(receipt.lines())
+    assert f"PCK@0.2 {receipt.pck:.1f} %" in text and "LiteRT" in text
+
+
+def test_other_keypoints_are_refused(dot_models, people, tmp_path):
+    path = tmp_path / "other.tflite"
+    path.write_bytes(dot_models("complete").read_bytes())
+    metadata = read_metadata(path)
+    other = Skeleton(name="other", names=("cyan", "green", "blue"))
+    replace_metadata(path, replace(metadata, skeleton=other))
+    with pytest.raises(TinyposeError, match="is it made from another run"):
+        make_receipt(path, dot_models("keras"), people, "dots")
+
+
+def test_a_network_that_sees_nothing_clearly_is_said_so(dot_models, people):
+    dark = [replace(s, picture=lambda: np.zeros((64, 48, 3), np.uint8)) for s in people]
+    with pytest.raises(TinyposeError, match="expected a network that sees keypoints"):
+        make_receipt(dot_models("complete"), dot_models("keras"), dark, "dark")

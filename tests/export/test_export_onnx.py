@@ -1,0 +1,172 @@
+"""ONNX files and SavedModels: complete, checked, and open to their runtimes."""
+
+import errno
+import os
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tinypose.errors import MissingDependencyError, TinyposeError, UsageError
+from tinypose.export.onnx import export_onnx
+from tinypose.export.rewrite import rewrite_metadata
+from tinypose.export.saved_model import export_saved_model
+from tinypose.export.verify import compare
+from tinypose.inference.backends import open_backend
+
+pytest.importorskip("tf2onnx", reason="needs the extra [onnx]")
+
+KINDS = {"onnx": export_onnx, "saved_model": export_saved_model}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def exported(request, dot_hourglass, metadata, tmp_path_factory):
+    """The folder of a complete file and one with heads, and their exporter."""
+    folder = tmp_path_factory.mktemp(request.param)
+    suffix = ".onnx" if request.param == "onnx" else ""
+    export = KINDS[request.param]
+    written = export(dot_hourglass, metadata, folder / f"one{suffix}")
+    export(dot_hourglass, metadata, folder / f"heads{suffix}", heads=True)
+    return folder, suffix, written
+
+
+@pytest.mark.parametrize("name", ["one", "heads"])
+def test_file_and_network_agree(exported, name, dot_hourglass, dots, dot_centres):
+    folder, suffix, _ = exported
+    backend = open_backend(folder / f"{name}{suffix}")
+    pictures = dots(dot_centres)
+    agreement = compare(dot_hourglass, backend.metadata, pictures, backend(pictures))
+    assert agreement.num_clear == 12
+    # Measured 0.00002 px.
+    assert agreement.worst < 0.001
+    assert backend(pictures[:0]).shape[0] == 0
+
+
+def test_metadata_travel_in_it_and_can_be_replaced(exported, metadata):
+    folder, suffix, written = exported
+    path = folder / f"one{suffix}"
+    assert written.output == "keypoints" and written.macs > 0
+    assert open_backend(path).metadata == written
+    assert open_backend(folder / f"heads{suffix}").metadata.output == "heatmaps"
+    rewrite_metadata(path, replace(written, licence="another"))
+    assert open_backend(path).metadata.licence == "another"
+    rewrite_metadata(path, written)
+
+
+def test_the_runtime_is_named(exported):
+    folder, suffix, _ = exported
+    runtime = open_backend(folder / f"one{suffix}").runtime
+    assert runtime.startswith("ONNX Runtime 1" if suffix else "TensorFlow 2")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_fails_leaves_nothing_behind(
+    dot_net, metadata, tmp_path, monkeypatch, kind
+):
+    export, path = KINDS[kind], tmp_path / ("m.onnx" if kind == "onnx" else "m")
+    broken = keras.models.clone_model(dot_net)
+    broken.set_weights([np.full_like(w, np.nan) for w in dot_net.get_weights()])
+    with pytest.raises(TinyposeError, match="expected finite outputs"):
+        export(broken, metadata, path, heads=True)
+
+    def refuse(_):
+        raise TinyposeError("not good enough")
+
+    with pytest.raises(TinyposeError, match="not good enough"):
+        export(dot_net, metadata, path, check=refuse)
+
+    def disk_full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace" if kind == "onnx" else "rename", disk_full)
+        with pytest.raises(TinyposeError, match="the disk is full"):
+            export(dot_net, metadata, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_saved_model_is_replaced_and_nothing_else(dot_net, metadata, tmp_path):
+    path = tmp_path / "model"
+    export_saved_model(dot_net, metadata, path)
+    export_saved_model(dot_net, replace(metadata, name="second"), path)
+    assert open_backend(path).metadata.name == "second"
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    with pytest.raises(UsageError, match="found something else"):
+        export_saved_model(dot_net, metadata, pictures)
+
+
+def test_a_damaged_saved_model_is_one_line(dot_net, metadata, tmp_path):
+    path = tmp_path / "model"
+    export_saved_model(dot_net, metadata, path)
+    (path / "saved_model.pb").write_bytes(b"no protocol buffer")
+    with pytest.raises(TinyposeError, match="found one that does not load"):
+        open_backend(path)
+    (path / "assets.extra" / "tinypose.json").unlink()
+    with pytest.raises(TinyposeError, match="expected tinypose metadata"):
+        open_backend(path)
+
+
+def test_onnx_files_that_do_not_fit_are_refused(dot_net, metadata, tmp_path):
+    import onnx
+
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(TinyposeError, match="expected an ONNX model, found one that"):
+        open_backend(path)
+    export_onnx(dot_net, metadata, path)
+    rewrite_metadata(path, replace(metadata, output="keypoints", input_hw=(32, 48)))
+    with pytest.raises(TinyposeError, match="expected an input of shape"):
+        open_backend(path)
+    model = onnx.load(str(path))
+    del model.metadata_props[:]
+    onnx.save(model, str(path))
+    with pytest.raises(TinyposeError, match="found a file without its metadata"):
+        open_backend(path)
+
+
+def test_without_the_extra_its_name_is_said(dot_net, metadata, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(MissingDependencyError, match=r"tinypose\[onnx\]"):
+        export_onnx(dot_net, metadata, tmp_path / "model.onnx")
+
+
+def test_web_runtimes_know_every_attribute(exported):
+    folder, suffix, _ = exported
+    if not suffix:
+        pytest.skip("of ONNX only")
+    import onnx
+
+    model = onnx.load(str(folder / "one.onnx"))
+    onnx.checker.check_model(model)
+    modes = {
+        attribute.s.decode()
+        for node in model.graph.node
+        for attribute in node.attribute
+        if attribute.name == "coordinate_transformation_mode"
+    }
+    assert "tf_half_pixel_for_nn" not in modes
+
+
+def test_repeated_cells_stay_repeated_cells(metadata, tmp_path):
+    """Nearest neighbours, as conv_hourglass has them."""
+    from tinypose.models import build_model
+
+    keras.utils.set_random_seed(4)
+    net = build_model(
+        "conv_hourglass",
+        input_hw=(64, 48),
+        num_keypoints=3,
+        stem_channels=8,
+        channels=(8, 12),
+        encoder_blocks=(0, 1),
+        decoder_convs=(1,),
+    )
+    path = tmp_path / "net.onnx"
+    export_onnx(net, metadata, path, heads=True, batch=2)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), np.uint8)
+    expected = net(pictures.astype(np.float32) / 127.5 - 1)["heatmaps_1"]
+    np.testing.assert_allclose(open_backend(path)(pictures), expected, atol=1e-6)

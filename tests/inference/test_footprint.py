@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from tinypose.errors import TinyposeError
+from tinypose.inference.footprint import latency, measure_footprint, size_bytes
+
+
+def test_a_file_s_cost_is_measured_in_a_process_of_its_own(dot_models):
+    # What this process has held does not count.
+    ballast = np.ones((1024, 1024, 100), np.uint8)
+    path = dot_models("complete")
+    cost = measure_footprint(path)
+    assert cost.file_bytes == path.stat().st_size
+    assert 0 < cost.milliseconds < 1000 * cost.start_seconds
+    assert cost.peak_memory_bytes is None or (
+        10e6 < cost.peak_memory_bytes < 150e6 + ballast.nbytes
+    )
+    assert latency(path, runs=3) > 0
+
+
+def test_what_does_not_run_is_one_line(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(TinyposeError) as error:
+        measure_footprint(path)
+    assert str(error.value).startswith(f"{path}: does not run in a fresh process: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_is_as_large_as_its_files(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a").write_bytes(b"12345")
+    (tmp_path / "b").write_bytes(b"12")
+    assert size_bytes(tmp_path) == 7
+    assert size_bytes(tmp_path / "b") == 2

@@ -1,0 +1,245 @@
+"""Write a folder that a microcontroller's program is built from.
+
+It holds the network as a C array, a decoder in C, the sizes of everything and a
+Makefile. The network is the one inside an int8 file of ``export_tflite``; what
+it computes was checked in TensorFlow Lite Micro's own interpreter where that is
+installed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinypose import __version__
+from tinypose.errors import TinyposeError, UsageError
+from tinypose.export.litert import require_tflite_path
+from tinypose.export.micro_model import MicroModel, Quantisation, cut_network
+from tinypose.export.micro_run import PACKAGE, input_values, run_micro, run_reference
+from tinypose.export.micro_text import FIXED, fixed_source, identifier, model_sources
+from tinypose.files import (
+    atomic_folder,
+    explain_os_errors,
+    read_json,
+    write_json,
+    write_text,
+)
+from tinypose.metadata import Metadata, read_metadata, write_metadata
+
+REPORT = "report.json"
+KIND = "tinypose microcontroller export"
+MAX_STEPS = 1
+"""Largest difference from LiteRT, in steps of the int8 heatmaps."""
+
+MAX_REACH = 2**23
+"""Bound of cells times pixels along an axis: see ``tinypose_heatmaps_t``."""
+
+_BUILT = ("decode_test", "libtinypose_decode.a")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroReport:
+    """What was written for a microcontroller.
+
+    Args:
+        folder: The folder.
+        name: What the model's files and symbols begin with.
+        files: Size in bytes of each file, by name.
+        model_bytes: Size of the model in flash.
+        arena_bytes: Memory that it was seen to run in; None if it was not run.
+        operators: Those that it uses, as the file format names them.
+        input: Quantisation of the picture.
+        output: Quantisation of the heatmaps.
+        runtime: Version of the package tflite-micro that ran it; None if that
+            is not installed.
+        largest_difference: From LiteRT, in steps of the int8 heatmaps; None if
+            it was not run.
+        equal: Share of the heatmaps' values that are LiteRT's; likewise.
+    """
+
+    folder: Path
+    name: str
+    files: dict[str, int]
+    model_bytes: int
+    arena_bytes: int | None
+    operators: tuple[str, ...]
+    input: Quantisation
+    output: Quantisation
+    runtime: str | None
+    largest_difference: int | None
+    equal: float | None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """How a network did in TensorFlow Lite Micro; None for what is not known."""
+
+    arena_bytes: int | None = None
+    runtime: str | None = None
+    largest_difference: int | None = None
+    equal: float | None = None
+
+
+def export_micro(
+    model: str | Path,
+    folder: str | Path,
+    crops: NDArray[np.uint8],
+    *,
+    name: str | None = None,
+) -> MicroReport:
+    """Write a folder with all that a microcontroller's program needs of a model.
+
+    Args:
+        model: A ``.tflite`` file in int8 with a batch of 1, complete or heads.
+        folder: The folder to write. An earlier export there is replaced.
+        crops: (num_crops, height, width, 3) uint8 RGB, on which TensorFlow Lite
+            Micro and LiteRT are compared; one or more.
+        name: What its files and symbols begin with, and the model's name; by
+            default that of the model.
+
+    Returns:
+        What was written and measured.
+
+    Raises:
+        UsageError: ``folder`` holds something else, or ``model`` is no such file.
+        TinyposeError: the model has operators that TensorFlow Lite Micro lacks,
+            computes something else there, or the folder cannot be written.
+    """
+    model, folder = require_tflite_path(model), Path(folder).resolve()
+    metadata = read_metadata(model)
+    heatmaps_shape = _heatmaps_shape(model, metadata)
+    if crops.shape[1:] != (*metadata.input_hw, 3) or not len(crops):
+        raise ValueError(
+            f"expected crops (1 or more, {metadata.input_hw[0]}, "
+            f"{metadata.input_hw[1]}, 3), received {crops.shape}"
+        )
+    metadata = replace(
+        metadata, name=name or metadata.name, output="heatmaps", version=__version__
+    )
+    _require_free(folder)
+    with explain_os_errors(model, "read"):
+        data = model.read_bytes()
+    network = cut_network(data, str(model), heatmaps_shape)
+    trial = _try(network, crops, str(model))
+    return _write(folder, metadata, network, trial)
+
+
+def _heatmaps_shape(model: Path, metadata: Metadata) -> tuple[int, ...]:
+    """Return (height, width, num_keypoints) of a model's heatmaps.
+
+    Raises:
+        UsageError: there are none, or too large ones for the C decoder.
+    """
+    if metadata.heatmap_hw is None:
+        raise UsageError(
+            f"{model}: expected a network that gives heatmaps, found one that gives "
+            f"coordinates ({metadata.family}); the decoder for microcontrollers "
+            "knows heatmaps only"
+        )
+    for cells, pixels in zip(metadata.heatmap_hw, metadata.input_hw, strict=True):
+        if cells * pixels >= MAX_REACH:
+            raise UsageError(
+                f"{model}: expected a network small enough for a microcontroller, "
+                f"found {cells} cells for {pixels} pixels"
+            )
+    return (*metadata.heatmap_hw, metadata.skeleton.num_keypoints)
+
+
+def _require_free(folder: Path) -> None:
+    """Check that nobody's work is lost when a folder is replaced.
+
+    Raises:
+        UsageError: it holds more than an earlier export.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: expected a folder to write, found a file")
+    with explain_os_errors(folder, "read"):
+        found = sorted(path.name for path in folder.iterdir())
+    foreign = [name for name in found if name not in _known(folder, found)]
+    if foreign:
+        raise UsageError(
+            f"{folder}: expected a new folder, an empty one or an earlier export for "
+            f"microcontrollers, found {foreign[0]!r} in it; choose another folder"
+        )
+
+
+def _known(folder: Path, found: Iterable[str]) -> set[str]:
+    """Return which files of a folder an earlier export and its Makefile wrote."""
+    try:
+        report = read_json(folder / REPORT)
+        if report["kind"] != KIND:
+            return set()
+        written = {REPORT, *map(str, report["files"])}
+    except (TinyposeError, KeyError, TypeError):
+        return set()
+    objects = {name for name in found if f"{name.removesuffix('.o')}.c" in written}
+    return written | objects | set(_BUILT)
+
+
+def _try(network: MicroModel, crops: NDArray[np.uint8], source: str) -> _Trial:
+    """Run a network in both interpreters.
+
+    Raises:
+        TinyposeError: they do not agree, or one refuses it.
+    """
+    values = input_values(crops)
+    try:
+        expected = run_reference(network.file, values)
+    except (RuntimeError, ValueError) as error:
+        raise TinyposeError(
+            f"{source}: expected a network that LiteRT runs, found one that it "
+            f"refuses ({' '.join(str(error).split())[:300]}); is the file damaged?"
+        ) from error
+    run = run_micro(network.data, values, source)
+    if run is None:
+        return _Trial()
+    steps = np.abs(run.outputs.astype(np.int16) - expected)
+    largest = int(steps.max())
+    if largest > MAX_STEPS:
+        raise TinyposeError(
+            f"{source}: expected the heatmaps of TensorFlow Lite Micro within "
+            f"{MAX_STEPS} step of LiteRT's, found up to {largest} steps apart; one of "
+            f"the two computes an operator wrongly: try another version of {PACKAGE}"
+        )
+    equal = float(np.mean(steps == 0))
+    return _Trial(run.arena_bytes, run.version, largest, equal)
+
+
+def _write(
+    folder: Path, metadata: Metadata, network: MicroModel, trial: _Trial
+) -> MicroReport:
+    name = identifier(metadata.name)
+    texts = {source: fixed_source(source) for source in FIXED}
+    texts |= model_sources(name, metadata, network, trial.arena_bytes)
+    with atomic_folder(folder) as temporary:
+        for file, text in texts.items():
+            write_text(temporary / file, text)
+        whole = temporary / f"{name}.tflite"
+        whole.write_bytes(network.file)
+        write_metadata(whole, metadata)
+        report = MicroReport(
+            folder=folder,
+            name=name,
+            files={
+                path.name: path.stat().st_size for path in sorted(temporary.iterdir())
+            },
+            model_bytes=len(network.data),
+            operators=network.operators,
+            input=network.input,
+            output=network.output,
+            **asdict(trial),
+        )
+        write_json(temporary / REPORT, _as_json(report))
+    return report
+
+
+def _as_json(report: MicroReport) -> dict[str, Any]:
+    """Return what ``report.json`` says; not where the folder lay when written."""
+    values = asdict(report)
+    del values["folder"]
+    return {"kind": KIND, "tinypose": __version__, **values}

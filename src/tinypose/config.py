@@ -42,6 +42,9 @@ class TrainingConfig:
         clip_norm: Largest norm of the whole gradient; 0 for no limit.
         ema: Momentum of the averaged weights that are evaluated and saved; 0
             for none.
+        imitate_int8: Round weights and activations to eight bits in every step,
+            so that the trained weights bear it; the statistics of batch norm
+            stay as they are. For trained weights only (``--init``).
         seed: Of the initial weights and all random draws.
         validate_every: Epochs between validations.
         checkpoint_seconds: Time between checkpoints within an epoch.
@@ -59,6 +62,7 @@ class TrainingConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 0.0
     ema: float = 0.995
+    imitate_int8: bool = False
     seed: int = 0
     validate_every: int = 1
     checkpoint_seconds: float = 60.0

@@ -52,7 +52,7 @@ def test_averages_follow_the_weights(config: Config, optimizer: str) -> None:
         # The momentum is step / (step + 10) until it reaches 0.9.
         momentum = min(0.9, step / (step + 10))
         average = value if step == 0 else momentum * average + (1 - momentum) * value
-    copy_averages(task, copy.net)
+    copy_averages(task, copy)
     found = np.asarray(copy.net.get_layer("heatmaps_1_conv").bias)
     np.testing.assert_allclose(found, average, rtol=1e-4)
     assert not np.allclose(found, np.asarray(weight))

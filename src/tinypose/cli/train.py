@@ -131,6 +131,11 @@ def _new(
     run_dir = RunDir(out)
     run_dir.require_new()
     resolved = load_config(config, override)
+    if resolved.training.imitate_int8 and not record["init"]:
+        raise UsageError(
+            "training.imitate_int8: expected --init RUN, trained weights to begin "
+            "with: how far activations reach cannot be told from random ones"
+        )
     if resolved.skeleton.endswith((".yaml", ".yml")):
         # The run may be resumed from another folder.
         own = str(Path(resolved.skeleton).absolute())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinypose.codecs.coordinates import CoordinateCodec
 from tinypose.codecs.heatmap import WindowHeatmapCodec
+from tinypose.compression.quantization import FakeQuantize, imitate_int8
 from tinypose.config import Config, TrainingConfig
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
@@ -32,6 +33,8 @@ class PoseTask(keras.Model):
         num_replicas: Devices that share each batch.
         schedule: The learning rate, where the task is to be trained.
         phase: What of the network is trained.
+        eight_bits: Whether all is computed as if in eight bits; see
+            ``tinypose.compression.quantization``.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class PoseTask(keras.Model):
         num_replicas: int = 1,
         schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
         phase: Phase | None = None,
+        eight_bits: bool = False,
     ) -> None:
         super().__init__(name="pose_task")
         self.net = net
@@ -52,7 +56,16 @@ class PoseTask(keras.Model):
         if self.phase.trains:
             for layer in net.layers:
                 layer.trainable = layer.name.startswith(self.phase.trains)
-        self._trained = _trained_part(net, self.phase)
+        self._tested = imitate_int8(net) if eight_bits else net
+        self._trained = self._tested if eight_bits else _trained_part(net, self.phase)
+
+    @property
+    def ranges(self) -> list[Any]:
+        """The ranges of activations, where eight bits are imitated; variables."""
+        rounding = [
+            layer for layer in self._tested.layers if isinstance(layer, FakeQuantize)
+        ]
+        return [variable for layer in rounding for variable in layer.weights]
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
         """Return the outputs for pictures.
@@ -64,8 +77,8 @@ class PoseTask(keras.Model):
             training: Whether layers are in training.
         """
         if not isinstance(inputs, Mapping):
-            trained = self._trained if training else self.net
-            return trained(normalize_images(inputs), training=training)
+            network = self._trained if training else self._tested
+            return network(normalize_images(inputs), training=training)
         layer = self.net.get_layer(self.phase.centres)
         truth, known = CoordinateCodec(input_hw=self.net.input_shape[1:3]).encode(
             inputs["keypoints_xy"], inputs["visible"]
@@ -207,7 +220,14 @@ def build_task(
     net = family.build(config.model)
     total_steps = (epochs or config.training.epochs) * steps_per_epoch
     schedule = build_schedule(config.training, total_steps)
-    task = PoseTask(net, family.codecs(config.model), num_replicas, schedule, phase)
+    task = PoseTask(
+        net,
+        family.codecs(config.model),
+        num_replicas,
+        schedule,
+        phase,
+        config.training.imitate_int8,
+    )
     optimizer = build_optimizer(config.training, schedule)
     # XLA makes these networks several times slower on CPUs; JAX has no other way.
     jit = keras.backend.backend() == "jax"
@@ -258,8 +278,8 @@ def build_schedule(
     )
 
 
-def copy_averages(task: PoseTask, target: keras.Model) -> None:
-    """Write the averaged weights into ``target``, a copy of the network.
+def copy_averages(task: PoseTask, target: PoseTask) -> None:
+    """Write the averaged weights into ``target``, whose network is the same.
 
     Statistics of batch norm are moving averages already and are copied as they
     are; without averaging, the weights are. At least one step must be done.
@@ -275,7 +295,11 @@ def copy_averages(task: PoseTask, target: keras.Model) -> None:
             strict=True,
         ):
             averages[id(variable)] = average
-    for source, destination in zip(task.net.weights, target.weights, strict=True):
+    for source, destination in zip(
+        [*task.net.weights, *task.ranges],
+        [*target.net.weights, *target.ranges],
+        strict=True,
+    ):
         destination.assign(averages.get(id(source), source))
 
 
@@ -301,7 +325,11 @@ def restore_variables(task: PoseTask, arrays: Mapping[str, NDArray[Any]]) -> boo
 
 def _variables(task: PoseTask) -> dict[str, Any]:
     # ``variables`` holds, beyond the weights, the seeds of random layers.
-    groups = {"net": task.net.variables, "optimizer": task.optimizer.variables}
+    groups = {
+        "net": task.net.variables,
+        "ranges": task.ranges,
+        "optimizer": task.optimizer.variables,
+    }
     return {
         f"{group}_{number:04d}": variable
         for group, variables in groups.items()

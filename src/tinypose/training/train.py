@@ -169,7 +169,9 @@ class _Loop:
         # The averaged weights live in a second network, which is evaluated
         # and saved while the first trains on.
         net = FAMILIES[config.family].build(config.model)
-        self.averaged = PoseTask(net, self.task.codecs)
+        self.averaged = PoseTask(
+            net, self.task.codecs, eight_bits=config.training.imitate_int8
+        )
         self.validator = (
             Validator(job.validation.resized(input_hw)) if job.validation else None
         )
@@ -187,6 +189,12 @@ class _Loop:
         """Return the phase of an epoch, its first epoch and the one after its last."""
         config = self.job.config
         phases = FAMILIES[config.family].phases(config.model)
+        if config.training.imitate_int8 and len(phases) > 1:
+            raise UsageError(
+                "training.imitate_int8: expected a family that is trained in one "
+                f"phase, found {config.family}, whose windows' places do not fit "
+                "into eight bits"
+            )
         try:
             ends = phase_ends(phases, config.training.epochs)
         except ValueError as error:
@@ -213,7 +221,7 @@ class _Loop:
 
     def _begin_phase(self, epoch: int) -> None:
         """Train something else, from the averaged weights and a fresh start."""
-        copy_averages(self.task, self.averaged.net)
+        copy_averages(self.task, self.averaged)
         weights = self.averaged.net.get_weights()
         self._open(epoch)
         for net in (self.task.net, self.averaged.net):
@@ -242,7 +250,7 @@ class _Loop:
         result: ValidationResult | None = None
         due = epoch % config.validate_every == 0 or epoch == config.epochs
         if due:
-            copy_averages(self.task, self.averaged.net)
+            copy_averages(self.task, self.averaged)
             if self.validator:
                 result = self.validator.validate(self.averaged)
             self._keep_if_best(result)

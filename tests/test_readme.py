@@ -84,13 +84,30 @@ def test_the_commands_run_in_order(tmp_path: Path, monkeypatch) -> None:
         verbs.append(words[0])
         if words[0] == "train":
             words += SHRINK
+        if "--receipt" in words:
+            # A network after one epoch may lose anything.
+            words.append("--max-drop=100")
         with pytest.raises(SystemExit) as stopped:
             cli.main(words)
         assert stopped.value.code == 0, command
-    assert verbs == "predict data data train evaluate export predict".split()
+    assert verbs == (
+        "predict data data train evaluate export predict export export export".split()
+    )
     drawn = cv2.imread("predictions/photo_pose.jpg")
     assert drawn.shape[0] * photo.shape[1] == drawn.shape[1] * photo.shape[0]
     assert Path("mine.tflite").stat().st_size > 1000
+    assert json.loads(Path("mine.tflite.receipt.json").read_text())["num_people"] == 3
+    assert Path("firmware/nano_model.c").exists()
+    run_deploying_examples()
+
+
+def run_deploying_examples() -> None:
+    """Run the Python of docs/deploy.md on the files that are here."""
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for example in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        names: dict = {}
+        exec(compile(example, "docs/deploy.md", "exec"), names)
+        assert names["keypoints"].shape == (1, 17, 3)
 
 
 def test_the_python_example_runs(tmp_path: Path, monkeypatch, capsys) -> None:

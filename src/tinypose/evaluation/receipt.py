@@ -52,7 +52,7 @@ class Receipt:
         num_people: People with a labelled torso.
         num_compared: Keypoints that the network sees clearly.
         median_px: Median distance between file and network of these, in pixels
-            of the model's input.
+            of the model's input; None where there are none, like the next two.
         p95_px: What 95 % of them do not exceed.
         worst_px: The largest.
         pck: PCK@0.2 of the file, percent.
@@ -76,9 +76,9 @@ class Receipt:
     data_sha256: str
     num_people: int
     num_compared: int
-    median_px: float
-    p95_px: float
-    worst_px: float
+    median_px: float | None
+    p95_px: float | None
+    worst_px: float | None
     pck: float
     network_pck: float
     change: float
@@ -99,13 +99,18 @@ class Receipt:
             if self.peak_memory_bytes
             else ""
         )
+        distances = "no keypoint that the network sees clearly; train longer"
+        if self.median_px is not None:
+            distances = (
+                f"keypoints from the network's: median {self.median_px:.2f} px, 95 % "
+                f"within {self.p95_px:.2f} px, worst {self.worst_px:.1f} px"
+            )
         return [
             f"receipt on {self.data}, {self.num_people} people, {self.runtime}:",
             f"  PCK@0.2 {self.pck:.1f} %, the network {self.network_pck:.1f} %: "
             f"{self.change:+.1f} points (95 %: {self.change_low:+.1f} to "
             f"{self.change_high:+.1f})",
-            f"  keypoints from the network's: median {self.median_px:.2f} px, 95 % "
-            f"within {self.p95_px:.2f} px, worst {self.worst_px:.1f} px",
+            f"  {distances}",
             f"  {self.file_bytes / 1000:.0f} kB, {self.milliseconds:.2f} ms a crop on "
             f"one thread{memory}",
         ]
@@ -157,9 +162,7 @@ def make_receipt(
         data_sha256=fingerprint(samples),
         num_people=of_file.num_people,
         num_compared=len(distances),
-        median_px=_rounded(np.median(distances)),
-        p95_px=_rounded(np.percentile(distances, 95)),
-        worst_px=_rounded(distances.max()),
+        **_summary(distances),
         pck=_rounded(of_file.accuracy.headline.mean),
         network_pck=_rounded(of_network.accuracy.headline.mean),
         change=_rounded(change),
@@ -183,14 +186,16 @@ def _distances(of_file: Evaluation, of_network: Evaluation) -> FloatArray:
         offsets = ours.pose.keypoints_xy - theirs.pose.keypoints_xy
         clear = theirs.pose.scores >= CLEAR_SCORE
         found.append(scale * np.linalg.norm(offsets, axis=1)[clear])
-    distances = np.concatenate(found)
+    return np.concatenate(found)
+
+
+def _summary(distances: FloatArray) -> dict[str, float | None]:
+    names = {"median_px": 50, "p95_px": 95, "worst_px": 100}
     if not len(distances):
-        raise TinyposeError(
-            f"{of_network.model}: expected a network that sees keypoints clearly on "
-            f"{of_network.data}, found none with a score of {CLEAR_SCORE}; train "
-            "longer, or name data that fit"
-        )
-    return distances
+        return dict.fromkeys(names)
+    return {
+        name: _rounded(np.percentile(distances, share)) for name, share in names.items()
+    }
 
 
 def _change(

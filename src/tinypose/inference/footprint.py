@@ -6,6 +6,7 @@ prints the figures as JSON.
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import tinypose
 from tinypose.errors import TinyposeError
 from tinypose.inference.backends import open_backend
 from tinypose.inference.memory import peak_memory
@@ -48,7 +50,10 @@ def measure_footprint(path: str | Path) -> Footprint:
         TinyposeError: the file does not load or run there.
     """
     command = [sys.executable, "-m", __name__, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # It shall import the same package, from wherever this one was.
+    paths = [str(Path(tinypose.__file__).parents[1]), os.environ.get("PYTHONPATH")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1][:300]
         raise TinyposeError(f"{path}: does not run in a fresh process: {reason}")

@@ -1,0 +1,117 @@
+r"""Export runs in every precision and format, and measure each file.
+
+    python benchmarks/precisions.py NAME=RUN ... --data lsp=LSP:701-1000 \
+        --calibrate lsp=LSP:1-700
+
+Each file gets a receipt: it runs in its own runtime, the network in Keras, on
+the same people. Writes results/precisions.csv and the table in docs/deploy.md.
+"""
+
+import argparse
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from machine import describe_machine
+from tables import update_table
+from tinypose.data.sample import Sample
+from tinypose.data.sources import describe_spec, load_data
+from tinypose.evaluation.receipt import Receipt, make_receipt
+from tinypose.export.onnx import export_onnx
+from tinypose.export.saved_model import export_saved_model
+from tinypose.export.tflite import export_tflite
+from tinypose.export.wrapper import load_net
+from tinypose.files import write_csv
+from tinypose.geometry import crop_affine
+from tinypose.images import warp_image
+from tinypose.metadata import CALIBRATED, PRECISIONS, Metadata
+
+FORMATS = {"onnx": (export_onnx, ".onnx"), "saved_model": (export_saved_model, "")}
+NUM_CALIBRATION = 200
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("--data", action="append", required=True)
+    parser.add_argument("--calibrate", action="append", required=True)
+    parser.add_argument("--out", type=Path, default=Path("results/precisions.csv"))
+    arguments = parser.parse_args()
+    samples = load_data(arguments.data)
+    examples = load_data(arguments.calibrate, limit=NUM_CALIBRATION)
+    data = ", ".join(describe_spec(spec) for spec in arguments.data)
+    rows = []
+    for named in arguments.runs:
+        name, _, run = named.partition("=")
+        for kind in (*PRECISIONS, *FORMATS):
+            weights = Path(run) / "best.keras"
+            receipt = measure(weights, kind, samples, examples, data)
+            row = {"format": kind, **asdict(receipt)}
+            rows.append({**row, "model": name, "machine": describe_machine()})
+            print(kind, *receipt.lines(), sep="\n")
+            write_csv(
+                arguments.out, list(rows[0]), [list(row.values()) for row in rows]
+            )
+    update_table(Path("docs/deploy.md"), "precisions", table(rows))
+
+
+def measure(
+    weights: Path,
+    kind: str,
+    samples: list[Sample],
+    examples: list[Sample],
+    data: str,
+) -> Receipt:
+    """Export a run's network and return the file's receipt."""
+    net, metadata = load_net(weights)
+    with tempfile.TemporaryDirectory() as folder:
+        if kind in FORMATS:
+            export, suffix = FORMATS[kind]
+            path = Path(folder) / f"model{suffix}"
+            export(net, metadata, path)
+        else:
+            path = Path(folder) / "model.tflite"
+            calibration = crops(examples, metadata) if kind in CALIBRATED else None
+            export_tflite(net, metadata, path, precision=kind, calibration=calibration)
+        return make_receipt(path, weights, samples, data)
+
+
+def crops(samples: list[Sample], metadata: Metadata) -> np.ndarray:
+    """Return the people's crops (num_samples, height, width, 3) uint8."""
+    hw = metadata.input_hw
+    return np.stack(
+        [
+            warp_image(
+                sample.load_image(),
+                crop_affine(sample.box_xywh, hw, padding=metadata.padding),
+                hw,
+            )
+            for sample in samples
+        ]
+    )
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """Return the rows as a Markdown table, one line per file."""
+    lines = [
+        "| model | file | PCK@0.2 | against the network | median | 95 % within "
+        "| size | 1 thread | memory | runtime |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        size = float(str(row["file_bytes"])) / 1000
+        memory = float(str(row["peak_memory_bytes"] or "nan")) / 2**20
+        text = (
+            "| {model} | {format} | {pck:.1f} % | {change:+.1f} ({change_low:+.1f} to "
+            "{change_high:+.1f}) | {median_px:.2f} px | {p95_px:.2f} px "
+            "| {size:.0f} KB | {milliseconds:.2f} ms | {memory:.0f} MiB | {runtime} |"
+        )
+        lines.append(text.format(**row, size=size, memory=memory))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

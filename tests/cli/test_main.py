@@ -25,7 +25,7 @@ def test_version(capsys) -> None:
 def test_help_lists_the_verbs(capsys) -> None:
     assert run("--help") == 0
     out = capsys.readouterr().out
-    for verb in ("demo", "train", "evaluate", "export", "predict", "models", "data"):
+    for verb in "demo train evaluate prune export predict models data".split():
         assert f"  {verb} " in out
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tinypose import __version__
-from tinypose.cli import data, demo, evaluate, export, models, predict, train
+from tinypose.cli import data, demo, evaluate, export, models, predict, prune, train
 from tinypose.errors import TinyposeError
 from tinypose.files import describe
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("prune")(prune.prune)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("models")(models.models)

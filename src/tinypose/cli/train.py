@@ -121,6 +121,24 @@ def _check_changes(override: list[str]) -> None:
             )
 
 
+def start_run(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> None:
+    """Train in a folder that holds a configuration, and a network, already."""
+    load_keras()
+    from tinypose.config import load_config
+    from tinypose.training.run_dir import RunDir
+
+    run_dir = RunDir(folder)
+    run_dir.require_new()
+    request = _read(load_config(run_dir.config), run_dir, record)
+    request.is_new = True
+    _run(request, device, quiet)
+
+
+def continue_run(folder: Path, device: str, quiet: bool) -> None:
+    """Go on with a run, as ``--resume`` does."""
+    _run(_resumed(folder, []), device, quiet)
+
+
 def _new(
     config: Any, out: Path, record: dict[str, Any], override: list[str]
 ) -> _Request:

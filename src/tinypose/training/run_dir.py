@@ -69,6 +69,8 @@ class RunDir:
         self.path = Path(path)
         self.config = self.path / "config.yaml"
         self.run = self.path / "run.json"
+        # Where it is there, the run trains this network instead of a new one.
+        self.network = self.path / "network.keras"
         self.checkpoint = self.path / "checkpoint.npz"
         self.history = self.path / "history.csv"
         self.curve = self.path / "curve.png"

@@ -1,6 +1,6 @@
 """PoseTask: a network with its codecs and losses, as Keras' ``fit`` takes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -205,6 +205,7 @@ def build_task(
     num_replicas: int = 1,
     phase: Phase | None = None,
     epochs: int | None = None,
+    build: Callable[[Any], keras.Model] | None = None,
 ) -> PoseTask:
     """Build the network, its optimizer and all their variables.
 
@@ -214,10 +215,12 @@ def build_task(
         num_replicas: Devices that share each batch.
         phase: What of the network is trained; all, unless told otherwise.
         epochs: Of the phase; the configuration's, unless told otherwise.
+        build: Makes the network of the model's configuration; the family does,
+            unless told otherwise.
     """
     keras.utils.set_random_seed(config.training.seed)
     family = FAMILIES[config.family]
-    net = family.build(config.model)
+    net = (build or family.build)(config.model)
     total_steps = (epochs or config.training.epochs) * steps_per_epoch
     schedule = build_schedule(config.training, total_steps)
     task = PoseTask(

@@ -14,6 +14,7 @@ from tinypose.errors import TinyposeError, UsageError
 from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs, count_parameters
+from tinypose.models.loading import load_net
 from tinypose.models.phases import Phase, phase_ends
 from tinypose.training.board import Board
 from tinypose.training.curve import draw_curve
@@ -168,7 +169,7 @@ class _Loop:
         self.task = self._build()
         # The averaged weights live in a second network, which is evaluated
         # and saved while the first trains on.
-        net = FAMILIES[config.family].build(config.model)
+        net = self._new_network(config.model)
         self.averaged = PoseTask(
             net, self.task.codecs, eight_bits=config.training.imitate_int8
         )
@@ -178,12 +179,30 @@ class _Loop:
 
     def _build(self) -> PoseTask:
         steps, strategy = self.batches.steps_per_epoch, self.strategy
-        arguments = {"phase": self._phase, "epochs": self._end - self._begun}
+        arguments: dict[str, Any] = {
+            "phase": self._phase,
+            "epochs": self._end - self._begun,
+            "build": self._new_network,
+        }
         if strategy is None:
             return build_task(self.config, steps, **arguments)
         with strategy.scope():
             replicas = strategy.num_replicas_in_sync
             return build_task(self.config, steps, replicas, **arguments)
+
+    def _new_network(self, model: Any) -> Any:
+        """Return the network that is trained: the family's, or a pruned one."""
+        given = self.job.run_dir.network
+        if not given.exists():
+            return FAMILIES[self.job.config.family].build(model)
+        net = load_net(given)
+        if tuple(net.input_shape[1:3]) != tuple(model.input_hw):
+            raise UsageError(
+                f"{given}: expected pictures of {list(net.input_shape[1:3])} as the "
+                f"pruned network takes them, found {list(model.input_hw)}; leave "
+                "model.input_hw and training.first_sizes as they are"
+            )
+        return net
 
     def _phase_at(self, epoch: int) -> tuple[Phase, int, int]:
         """Return the phase of an epoch, its first epoch and the one after its last."""

@@ -1,0 +1,287 @@
+"""``tinypose prune``: remove channels from a trained run and train on."""
+
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tinypose.cli.quiet import load_keras
+from tinypose.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinypose.metadata import Metadata
+
+UNITS = {
+    "macs": {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9},
+    "parameters": {"": 1.0, "K": 1e3, "M": 1e6},
+    "size": {"B": 1.0, "KB": 1e3, "MB": 1e6},
+    "latency": {"ms": 1.0, "s": 1e3},
+}
+"""What can be a target, and its units."""
+
+LEARNING_RATE = 0.3
+"""Of the learning rate of the run that is pruned."""
+
+REPORT = "prune.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the pruned network may cost.
+
+    Args:
+        kind: A key of ``UNITS``.
+        value: In the smallest unit; milliseconds for ``latency``.
+    """
+
+    kind: str
+    value: float
+
+
+def prune(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run folder of `tinypose train`."),
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND=VALUE",
+            help="macs=50M, parameters=300K, size=200KB or latency=2ms; size and "
+            "latency are those of the int8 file here, on one thread.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Training data; repeatable.",
+            show_default="the run's",
+        ),
+    ] = None,
+    val: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="Validation data."),
+    ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs of training after each round.")
+    ] = 10,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of removing and training.")
+    ] = 2,
+    importance: Annotated[
+        str, typer.Option(help="taylor, magnitude or batch_norm.")
+    ] = "taylor",
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE, such as training.learning_rate=0.001."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use at most this many training samples.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, gpu, gpu:0 or gpu:0,1.")
+    ] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
+) -> None:
+    """Remove the least important channels of a run until it costs little enough.
+
+    After each round the smaller network is trained on, from 0.3 of the run's
+    learning rate. Interrupted, the same command goes on where it was.
+
+    Example:  tinypose prune runs/mine --target macs=50M --out runs/pruned
+    """
+    goal = parse_target(target)
+    load_keras()
+    from tinypose.cli.export_job import find_weights
+    from tinypose.compression.importance import METHODS
+    from tinypose.training.run_dir import RunDir
+
+    if importance not in METHODS:
+        raise UsageError(
+            f"--importance: expected {', '.join(METHODS)}, found {importance!r}"
+        )
+    find_weights(run)  # says what is wrong with the folder
+    record = _record(run, data, val, limit)
+    measure = measurer(goal)
+    changes = [*(override or []), f"training.epochs={epochs}"]
+    source, start = run, 0.0
+    for number in range(1, rounds + 1):
+        folder = out if number == rounds else out / f"round_{number}"
+        if not RunDir(folder).network.exists():
+            start = start or _starting_cost(run, goal, measure)
+            # Each round takes the same share of what the last one left.
+            step = Target(goal.kind, start * (goal.value / start) ** (number / rounds))
+            _make(source, folder, step, record, changes, importance, measure, quiet)
+        _train(folder, record, device, quiet)
+        source = folder
+
+
+def parse_target(text: str) -> Target:
+    """Return what ``KIND=VALUE`` says.
+
+    Raises:
+        UsageError: it says nothing of the kind.
+    """
+    kind, _, amount = text.partition("=")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", amount.strip())
+    units = {unit.lower(): factor for unit, factor in UNITS.get(kind, {}).items()}
+    if match is None or match[2].lower() not in units or not float(match[1]) > 0:
+        raise UsageError(
+            "--target: expected macs=50M, parameters=300K, size=200KB or latency=2ms, "
+            f"found {text!r}"
+        )
+    return Target(kind, float(match[1]) * units[match[2].lower()])
+
+
+def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
+    """Return what measures a network with its metadata in the target's unit."""
+    from tinypose.models.cost import count_macs, count_parameters
+
+    if target.kind == "macs":
+        return lambda net, metadata: float(count_macs(net))
+    if target.kind == "parameters":
+        return lambda net, metadata: float(count_parameters(net))
+
+    def measure(net: Any, metadata: "Metadata") -> float:
+        from tinypose.export.tflite import export_tflite
+        from tinypose.export.wrapper import noise_crops
+        from tinypose.inference.footprint import latency
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.tflite"
+            # Ranges change neither size nor time: noise will do.
+            crops = noise_crops(metadata, 2)
+            export_tflite(net, metadata, path, precision="int8", calibration=crops)
+            if target.kind == "size":
+                return float(path.stat().st_size)
+            return latency(path)
+
+    return measure
+
+
+def _starting_cost(
+    run: Path, goal: Target, measure: "Callable[[Any, Metadata], float]"
+) -> float:
+    """Return what the run's network costs.
+
+    Raises:
+        UsageError: it costs no more than the target already.
+    """
+    cost = measure(*_network(run))
+    if cost <= goal.value:
+        raise UsageError(
+            f"--target {goal.kind}: expected less than {run} has, {cost:,.4g}, found "
+            f"{goal.value:,.4g}"
+        )
+    return cost
+
+
+def _record(
+    run: Path, data: list[str] | None, val: list[str] | None, limit: int | None
+) -> dict[str, Any]:
+    """Return what the pruned run trains on."""
+    from tinypose.data.sources import absolute_spec
+    from tinypose.training.run_dir import RunDir
+
+    before: dict[str, Any] = {"data": [], "validation": [], "limit": None}
+    if RunDir(run).run.exists():
+        before = RunDir(run).read_run()
+    record = {
+        "data": [absolute_spec(spec) for spec in data or before["data"]],
+        "validation": [absolute_spec(spec) for spec in val or before["validation"]],
+        "limit": limit or before["limit"],
+        "init": None,
+    }
+    if not record["data"]:
+        raise UsageError(f"{run}: expected --data NAME=PATH, the training data")
+    return record
+
+
+def _network(run: Path) -> "tuple[Any, Metadata]":
+    from tinypose.cli.export_job import find_weights
+    from tinypose.export.wrapper import load_net
+
+    return load_net(find_weights(run))
+
+
+def _make(
+    source: Path,
+    folder: Path,
+    target: Target,
+    record: dict[str, Any],
+    changes: list[str],
+    importance: str,
+    measure: "Callable[[Any, Metadata], float]",
+    quiet: bool,
+) -> None:
+    """Prune a run's network and write what the next run starts with."""
+    from tinypose.compression.pruning import shrink_to
+    from tinypose.config import apply_overrides, save_config
+    from tinypose.data.pipeline import CropDataset
+    from tinypose.data.sources import load_data
+    from tinypose.files import atomic_path, write_json
+    from tinypose.metadata import write_metadata
+    from tinypose.models.cost import count_macs, count_parameters
+    from tinypose.skeletons import load_skeleton
+    from tinypose.training.pruning import NUM_PICTURES, weigh_channels
+    from tinypose.training.run_dir import RunDir
+
+    net, metadata = _network(source)
+    values = dict(metadata.config)
+    rate = values["training"]["learning_rate"]
+    if not RunDir(source).network.exists():
+        rate *= LEARNING_RATE
+    config = apply_overrides(
+        values,
+        ["training.first_sizes=[]", f"training.learning_rate={rate}", *changes],
+        str(source),
+    )
+    people = load_data(
+        record["data"], load_skeleton(config.skeleton), limit=NUM_PICTURES
+    )
+    dataset = CropDataset(people, config.model.input_hw, padding=config.padding)
+    scores = weigh_channels(net, config, dataset, importance)
+    pruned = shrink_to(net, scores, lambda n: measure(n, metadata), target.value)
+    run_dir = RunDir(folder)
+    save_config(run_dir.config, config)
+    report = {
+        "source": str(source.absolute()),
+        "target": {target.kind: target.value},
+        "reached": pruned.value,
+        "macs": [count_macs(net), count_macs(pruned.net)],
+        "parameters": [count_parameters(net), count_parameters(pruned.net)],
+        "kept": {name: len(kept) for name, kept in pruned.keep.items()},
+    }
+    write_json(folder / REPORT, report)
+    # Last: its presence says that the round has begun.
+    with atomic_path(run_dir.network) as temporary:
+        pruned.net.save(temporary)
+        write_metadata(temporary, replace(metadata, accuracy={}, receipt={}))
+    if not quiet:
+        (macs, fewer), (parameters, less) = report["macs"], report["parameters"]
+        typer.echo(
+            f"{folder}: {macs / 1e6:.1f} -> {fewer / 1e6:.1f} million "
+            f"multiply-accumulates, {parameters:,} -> {less:,} parameters"
+        )
+
+
+def _train(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> None:
+    """Train a pruned network, from where it stands."""
+    from tinypose.cli.train import continue_run, start_run
+    from tinypose.config import load_config
+    from tinypose.training.run_dir import RunDir
+
+    run_dir = RunDir(folder)
+    if not run_dir.run.exists():
+        start_run(folder, record, device, quiet)
+        return
+    loaded = run_dir.load_checkpoint()
+    epochs = load_config(run_dir.config).training.epochs
+    if loaded is None or loaded[1].epoch < epochs:
+        continue_run(folder, device, quiet)

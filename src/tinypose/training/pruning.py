@@ -1,0 +1,58 @@
+"""Weigh a trained network's channels by what its training data say."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tinypose.compression.importance import Scores, score_channels
+from tinypose.config import Config
+from tinypose.data.pipeline import CropDataset
+from tinypose.models import FAMILIES
+from tinypose.models.layers import normalize_images
+from tinypose.training.task import PoseTask
+
+NUM_PICTURES = 512
+"""Training people that the channels are weighed on."""
+
+
+def weigh_channels(
+    net: keras.Model, config: Config, dataset: CropDataset, method: str = "taylor"
+) -> Scores:
+    """Return how much the training loss depends on each channel.
+
+    Args:
+        net: The trained network.
+        config: Of its run.
+        dataset: Training people; ``NUM_PICTURES`` of them, spread evenly.
+        method: ``taylor``, ``magnitude`` or ``batch_norm``; only the first
+            looks at data.
+
+    Raises:
+        UsageError: no such method.
+        TinyposeError: the loss is not finite.
+    """
+    if method != "taylor":
+        return score_channels(net, method)
+    task = PoseTask(net, FAMILIES[config.family].codecs(config.model))
+
+    def loss(outputs: Any, batch: Any) -> Any:
+        return task.compute_loss(y=batch[1], y_pred=outputs)
+
+    count = min(NUM_PICTURES, len(dataset))
+    chosen = np.linspace(0, len(dataset) - 1, count).round().astype(int)
+    size = config.training.batch_size
+    parts = [chosen[start : start + size] for start in range(0, count, size)]
+    batches = (dataset.batch(part) for part in parts)
+    pairs = (
+        (
+            normalize_images(batch.images),
+            {
+                "keypoints_xy": batch.keypoints_xy,
+                "visible": batch.visible,
+                "weights": batch.weights,
+            },
+        )
+        for batch in batches
+    )
+    return score_channels(net, "taylor", loss=loss, batches=pairs)

@@ -1,0 +1,164 @@
+"""``tinypose prune``: a run in, a smaller run out."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from tinypose.cli.main import main
+from tinypose.cli.prune import Target, measurer, parse_target
+from tinypose.config import apply_overrides, save_config
+from tinypose.errors import UsageError
+from tinypose.export.wrapper import load_net
+from tinypose.inference.predictor import Predictor
+from tinypose.metadata import read_metadata
+from tinypose.models.cost import count_macs
+from tinypose.training.run_dir import RunDir
+
+OVERRIDES = [
+    "family=conv_hourglass",
+    "skeleton=ai_challenger",
+    "model={input_hw: [64, 48], num_keypoints: 14, stem_channels: 12, "
+    "channels: [16, 24], encoder_blocks: [0, 1], decoder_convs: [1]}",
+    "training.batch_size=8",
+    "training.epochs=2",
+    "training.warmup_steps=4",
+]
+
+
+def tinypose(capsys, *arguments):
+    """Return the exit code, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    return stop.value.code, output.out, output.err
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    save_config(folder / "config.yaml", apply_overrides({}, OVERRIDES, "test"))
+    with pytest.raises(SystemExit) as stop:
+        main(
+            [
+                *("train", str(folder / "config.yaml"), "--out", str(folder / "run")),
+                *("--data", "stick_people:1-64", "--val", "stick_people:65-72"),
+                "--quiet",
+            ]
+        )
+    assert stop.value.code == 0
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_a_smaller_run_trains_exports_and_predicts(run, tmp_path, capsys):
+    before, _ = load_net(RunDir(run).best)
+    target = 0.4 * count_macs(before)
+    out = tmp_path / "pruned"
+    command = ["prune", run, "--target", f"macs={target:.0f}", "--out", out]
+    command += ["--epochs", 2, "--rounds", 2]
+    code, text, err = tinypose(capsys, *command)
+    assert code == 0, err
+    assert text.count("multiply-accumulates") == 2 and "trained 2 epochs" in text
+    net, metadata = load_net(RunDir(out).best)
+    assert 0.3 * count_macs(before) < count_macs(net) <= target
+    # A round in the middle: as far from the start as from the end.
+    report = json.loads((out / "round_1" / "prune.json").read_text())
+    assert report["macs"][1] <= report["target"]["macs"] < 0.65 * count_macs(before)
+    assert metadata.macs == count_macs(net)
+    assert metadata.training_data == ("stick_people 1-64",)
+    assert {layer.name for layer in net.layers} == {
+        layer.name for layer in before.layers
+    }
+    history = (out / "history.csv").read_text().splitlines()
+    assert len(history) == 3
+    rate = read_metadata(RunDir(out).best).config["training"]["learning_rate"]
+    assert rate == pytest.approx(0.3 * 2e-3)
+    # Trained, not only cut: its weights differ from those that it began with.
+    cut, _ = load_net(RunDir(out).network)
+    assert not np.array_equal(cut.get_weights()[0], net.get_weights()[0])
+
+    # All is done: the same command trains nothing more.
+    stamp = RunDir(out).checkpoint.stat().st_mtime_ns
+    code, _, _ = tinypose(capsys, *command)
+    assert code == 0 and RunDir(out).checkpoint.stat().st_mtime_ns == stamp
+
+    # What was interrupted goes on.
+    RunDir(out).checkpoint.unlink()
+    code, text, _ = tinypose(capsys, "train", "--resume", out)
+    assert code == 0 and "trained 2 epochs" in text
+
+    file = tmp_path / "pruned.tflite"
+    code, _, err = tinypose(
+        capsys,
+        "export",
+        out,
+        "--to",
+        file,
+        "--precision",
+        "int8",
+        "--data",
+        "stick_people:1-4",
+    )
+    assert code == 0, err
+    pose = Predictor(file)(np.full((90, 60, 3), 128, np.uint8))
+    assert pose.keypoints_xy.shape == (14, 2)
+
+
+def test_size_and_latency_are_measured_on_the_exported_file(run):
+    net, metadata = load_net(RunDir(run).best)
+    size = measurer(Target("size", 1))(net, metadata)
+    begun = time.perf_counter()
+    milliseconds = measurer(Target("latency", 1))(net, metadata)
+    assert 10_000 < size < 200_000
+    assert 0 < milliseconds < 1000 * (time.perf_counter() - begun)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("macs=50M", "macs", 50e6),
+        ("macs=1.5g", "macs", 1.5e9),
+        ("parameters=300K", "parameters", 300e3),
+        ("size=200KB", "size", 200e3),
+        ("size=0.5 MB", "size", 0.5e6),
+        ("latency=2ms", "latency", 2.0),
+    ],
+)
+def test_targets_are_understood(text, kind, value):
+    assert parse_target(text) == Target(kind, value)
+
+
+@pytest.mark.parametrize(
+    "text", ["macs", "macs=", "macs=0M", "macs=5ms", "speed=2", "size=-3KB", "size=3"]
+)
+def test_other_targets_are_refused(text):
+    with pytest.raises(UsageError, match="expected macs=50M"):
+        parse_target(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--target", "macs=10G"], 2, "expected less than"),
+        (["--target", "macs=100"], 1, "expected a target that pruning can reach"),
+        (["--target", "macs=1M", "--importance", "luck"], 2, "expected taylor"),
+        (["--target", "macs=1M", "--data", "lsp=nowhere"], 1, "nowhere"),
+    ],
+    ids=["above", "out_of_reach", "importance", "data"],
+)
+def test_what_cannot_be_is_one_line(run, tmp_path, capsys, options, code, message):
+    out = tmp_path / "pruned"
+    arguments = ["prune", run, "--out", out, "--rounds", 1, *options]
+    found, _, err = tinypose(capsys, *arguments)
+    assert found == code
+    assert message in err and err.count("\n") == 1
+    assert not (out / "network.keras").exists()
+
+
+def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
+    code, _, err = tinypose(
+        capsys, "prune", tmp_path, "--target", "macs=1M", "--out", tmp_path / "out"
+    )
+    assert code == 1 and "found another folder" in err

@@ -158,7 +158,7 @@ CASES = {
         "nothing there",
     ),
     "export: wrong suffix": (
-        lambda f: ["export", f"{f}", "--to", f"{f}/a.onnx"],
+        lambda f: ["export", f"{f}", "--to", f"{f}/a.pt"],
         2,
         ".tflite",
     ),

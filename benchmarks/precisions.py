@@ -12,11 +12,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from machine import describe_machine
 from tables import update_table
 from tinypose.data.sample import Sample
+from tinypose.data.selection import crop_people
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.receipt import Receipt, make_receipt
 from tinypose.export.onnx import export_onnx
@@ -24,9 +23,7 @@ from tinypose.export.saved_model import export_saved_model
 from tinypose.export.tflite import export_tflite
 from tinypose.export.wrapper import load_net
 from tinypose.files import write_csv
-from tinypose.geometry import crop_affine
-from tinypose.images import warp_image
-from tinypose.metadata import CALIBRATED, PRECISIONS, Metadata
+from tinypose.metadata import CALIBRATED, PRECISIONS
 
 FORMATS = {"onnx": (export_onnx, ".onnx"), "saved_model": (export_saved_model, "")}
 NUM_CALIBRATION = 200
@@ -74,24 +71,11 @@ def measure(
             export(net, metadata, path)
         else:
             path = Path(folder) / "model.tflite"
-            calibration = crops(examples, metadata) if kind in CALIBRATED else None
+            calibration = (
+                crop_people(examples, metadata) if kind in CALIBRATED else None
+            )
             export_tflite(net, metadata, path, precision=kind, calibration=calibration)
         return make_receipt(path, weights, samples, data)
-
-
-def crops(samples: list[Sample], metadata: Metadata) -> np.ndarray:
-    """Return the people's crops (num_samples, height, width, 3) uint8."""
-    hw = metadata.input_hw
-    return np.stack(
-        [
-            warp_image(
-                sample.load_image(),
-                crop_affine(sample.box_xywh, hw, padding=metadata.padding),
-                hw,
-            )
-            for sample in samples
-        ]
-    )
 
 
 def table(rows: list[dict[str, object]]) -> str:

@@ -71,20 +71,22 @@ class ExportJob:
         if self.kind == "weights":
             _write_weights(self.run, self.to, self.given)
             return
+        from tinypose.data.selection import crop_people, spread_evenly
         from tinypose.data.sources import load_data
 
         weights = find_weights(self.run)
         calibrate = self._calibration_data()
-        shown = self.data or calibrate or (self.default_data,)
+        specs = self.data or calibrate or (self.default_data,)
         limit = None if self.receipt else self.num_pictures
-        samples = load_data(shown, limit=limit)
+        samples = load_data(specs, limit=limit)
         examples = load_data(calibrate, limit=NUM_CALIBRATION) if calibrate else None
         from tinypose.export.wrapper import load_net
 
         net, metadata = load_net(weights)
         metadata = replace(metadata, **self.given)
-        crops = _crops(_spread(samples, self.num_pictures), metadata)
-        calibration = _crops(examples, metadata) if examples else None
+        shown = [samples[i] for i in spread_evenly(len(samples), self.num_pictures)]
+        crops = crop_people(shown, metadata)
+        calibration = crop_people(examples, metadata) if examples else None
         check = _Check(self, weights, net, metadata, samples, crops, calibration)
         written = self._export(net, metadata, calibration, check)
         self._report(written, check)
@@ -280,6 +282,7 @@ def repack_micro(
         num_pictures: How many of them.
         name: Of the model, if not the file's.
     """
+    from tinypose.data.selection import crop_people
     from tinypose.data.sources import load_data
     from tinypose.inference.inputs import find_model
     from tinypose.metadata import read_metadata
@@ -287,7 +290,7 @@ def repack_micro(
     load_keras()
     model = find_model(file)
     metadata = read_metadata(model)
-    crops = _crops(load_data(data, limit=num_pictures), metadata)
+    crops = crop_people(load_data(data, limit=num_pictures), metadata)
     _write_micro(model, to, crops, name or metadata.name)
     typer.echo(f"next:  make -C {to} && cat {to / 'README.md'}")
 
@@ -425,30 +428,6 @@ def find_weights(run: Path) -> Path:
         f"{run}: expected a run folder of `tinypose train` (with {files.config.name} "
         f"and {files.best.name}), found another folder"
     )
-
-
-def _spread(samples: "Sequence[Sample]", count: int) -> "list[Sample]":
-    """Return at most so many samples, spread evenly over the whole."""
-    import numpy as np
-
-    chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round()
-    return [samples[int(index)] for index in chosen]
-
-
-def _crops(samples: "Sequence[Sample]", metadata: "Metadata") -> "Image":
-    """Return the people's crops (num_samples, height, width, 3) uint8."""
-    import numpy as np
-
-    from tinypose.geometry import crop_affine
-    from tinypose.images import warp_image
-
-    crops = []
-    for sample in samples:
-        affine = crop_affine(
-            sample.box_xywh, metadata.input_hw, padding=metadata.padding
-        )
-        crops.append(warp_image(sample.load_image(), affine, metadata.input_hw))
-    return np.stack(crops)
 
 
 def _require_agreement(agreement: "Agreement", path: Path, precision: str) -> None:

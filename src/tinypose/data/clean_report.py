@@ -8,6 +8,7 @@ import numpy as np
 
 from tinypose.data.clean import ACTIONS, CHANGES, CleanedSample
 from tinypose.data.sample import Sample
+from tinypose.data.selection import spread_evenly
 from tinypose.drawing.sheets import contact_sheet
 from tinypose.drawing.skeletons import draw_pose
 from tinypose.errors import TinyposeError
@@ -46,7 +47,7 @@ def write_clean_report(folder: str | Path, cleaned: Sequence[CleanedSample]) -> 
     changed = [person for person in cleaned if _changes(person)]
     changed.sort(key=_changes, reverse=True)
     if len(changed) > MAX_PEOPLE:
-        chosen = np.linspace(0, len(changed) - 1, MAX_PEOPLE).round().astype(int)
+        chosen = spread_evenly(len(changed), MAX_PEOPLE)
         changed = [changed[i] for i in chosen]
     cells, titles = [], []
     for person in changed or list(cleaned[:MAX_PEOPLE]):

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from tinypose.data.ai_challenger import read_ai_challenger
 from tinypose.data.coco import read_coco
 from tinypose.data.lsp import read_lsp, read_lspet
 from tinypose.data.mpii import read_mpii
 from tinypose.data.sample import Sample
+from tinypose.data.selection import spread_evenly
 from tinypose.data.stick_people import stick_people
 from tinypose.errors import TinyposeError, UsageError, did_you_mean
 from tinypose.skeletons import Skeleton
@@ -83,8 +82,7 @@ def load_data(
     if limit is not None and limit < len(samples):
         if limit < 1:
             raise UsageError(f"--limit: expected at least 1, found {limit}")
-        chosen = np.linspace(0, len(samples) - 1, limit).round().astype(int)
-        samples = [samples[i] for i in chosen]
+        samples = [samples[i] for i in spread_evenly(len(samples), limit)]
     return samples
 
 

@@ -15,6 +15,7 @@ from tinypose.compression.quantization import (
     QuantizedConvolution,
     imitate_int8,
 )
+from tinypose.data.selection import spread_evenly
 from tinypose.export.wrapper import prediction
 from tinypose.metadata import Metadata
 from tinypose.models.layers import normalize_images
@@ -118,8 +119,7 @@ def _all(parts: list[Any], *, active: bool, observing: bool) -> Iterator[None]:
 
 def _spread(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     """Return at most so many crops, spread evenly over the whole."""
-    chosen = np.linspace(0, len(crops) - 1, min(count, len(crops))).round()
-    return np.asarray(crops[chosen.astype(int)])
+    return np.asarray(crops[spread_evenly(len(crops), count)])
 
 
 def _run(net: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -3,11 +3,11 @@
 from typing import Any
 
 import keras
-import numpy as np
 
 from tinypose.compression.importance import Scores, score_channels
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset
+from tinypose.data.selection import spread_evenly
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.training.task import PoseTask
@@ -39,10 +39,9 @@ def weigh_channels(
     def loss(outputs: Any, batch: Any) -> Any:
         return task.compute_loss(y=batch[1], y_pred=outputs)
 
-    count = min(NUM_PICTURES, len(dataset))
-    chosen = np.linspace(0, len(dataset) - 1, count).round().astype(int)
+    chosen = spread_evenly(len(dataset), NUM_PICTURES)
     size = config.training.batch_size
-    parts = [chosen[start : start + size] for start in range(0, count, size)]
+    parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
     batches = (dataset.batch(part) for part in parts)
     pairs = (
         (

@@ -1,0 +1,34 @@
+"""Choose some of many people, and cut out what a model sees of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinypose.data.sample import Sample
+from tinypose.geometry import crop_affine
+from tinypose.images import Image, warp_image
+from tinypose.metadata import Metadata
+
+
+def spread_evenly(total: int, most: int) -> list[int]:
+    """Return at most so many of ``total`` indices, spread evenly over all."""
+    chosen: NDArray[Any] = np.linspace(0, total - 1, min(most, total)).round()
+    return [int(index) for index in chosen]
+
+
+def crop_people(samples: Sequence[Sample], metadata: Metadata) -> Image:
+    """Return people's crops (num_samples, height, width, 3) uint8 for a model.
+
+    Args:
+        samples: The people; their boxes are taken as they are.
+        metadata: Of the model: input size and padding.
+    """
+    crops = []
+    for sample in samples:
+        affine = crop_affine(
+            sample.box_xywh, metadata.input_hw, padding=metadata.padding
+        )
+        crops.append(warp_image(sample.load_image(), affine, metadata.input_hw))
+    return np.stack(crops)

@@ -100,6 +100,10 @@ class Metadata:
         value["skeleton"] = self.skeleton.to_dict()
         return {"format": FORMAT, **value}
 
+    def to_json(self) -> str:
+        """Return the text of ``tinypose.json``; ``metadata_from_json`` reads it."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+
     @staticmethod
     def from_dict(value: Any, source: str) -> "Metadata":
         """Build metadata from plain values; the inverse of ``to_dict``.
@@ -163,13 +167,12 @@ class Metadata:
 
 def write_metadata(path: str | Path, metadata: Metadata) -> None:
     """Add the metadata to a freshly written model file (in place)."""
-    text = json.dumps(metadata.to_dict(), ensure_ascii=False, allow_nan=False)
     # Mode "a" appends a new archive to a file that is none (.tflite) and adds
     # a member to a file that is one (.keras).
     member = zipfile.ZipInfo(MEMBER)
     member.compress_type = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(member, text)
+        archive.writestr(member, metadata.to_json())
 
 
 def replace_metadata(path: str | Path, metadata: Metadata) -> None:

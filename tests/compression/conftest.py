@@ -4,68 +4,31 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.families import SMALL as FAMILIES
 from tinypose.models import build_model
 
-HW = (96, 64)
-SIZE = {"input_hw": HW, "num_keypoints": 5}
-DEEPPOSE = {"channels": (8, 9, 12, 8, 8), "dense": 16}
+DEEPPOSE = {"channels": (8, 9, 12, 8, 8)}
 # A family, or a family with other options behind a dash.
 SMALL = {
+    **FAMILIES,
     "conv_hourglass": {
-        **SIZE,
+        **FAMILIES["conv_hourglass"],
         "stem_channels": 8,
-        "channels": (8, 12, 16),
-        "encoder_blocks": (1, 0, 1),
-        "decoder_convs": (1, 2),
-        "separable_from": 3,
     },
-    "tiny_hourglass": {**SIZE, "depth": 2, "channels": 8},
-    "deeppose": {**SIZE, **DEEPPOSE},
-    "deeppose-local_response": {**SIZE, **DEEPPOSE, "norm": "local_response"},
-    "deeppose_cascade": {
-        "input_hw": (128, 120),
-        "stage_hw": (64, 60),
-        "num_keypoints": 5,
-        "channels": (8, 8, 12, 8, 8),
-        "dense": 16,
-        "num_stages": 2,
-        "window_hw": (60, 64),
-        "window_channels": (8, 8, 12, 8, 8),
-        "window_dense": 12,
+    "deeppose": {**FAMILIES["deeppose"], **DEEPPOSE},
+    "deeppose-local_response": {
+        **FAMILIES["deeppose"],
+        **DEEPPOSE,
+        "norm": "local_response",
     },
-    "multi_resolution": {
-        "input_hw": (64, 64),  # the family takes squares alone
-        "num_keypoints": 5,
-        "bank_channels": (8, 8, 12),
-        "wide_channels": (12, 8),
-        "window_cells": 8,
-        "fine_channels": (8, 8, 12, 8),
+    "deeppose_cascade": {**FAMILIES["deeppose_cascade"], "window_hw": (60, 64)},
+    "pose_machine": {**FAMILIES["pose_machine"], "num_stages": 3},
+    "pose_machine-plain": {**FAMILIES["pose_machine"], "normalise": False},
+    "stacked_hourglass": {
+        **FAMILIES["stacked_hourglass"],
+        "features": 16,
+        "num_stacks": 2,
     },
-    "part_heatmap": {
-        **SIZE,
-        "detection_channels": (8, 8, 12, 8, 8),
-        "detection_convs": (1, 1, 1, 1, 1),
-        "detection_wide": 12,
-        "regression_channels": (8, 8, 12, 8, 8, 12),
-        "regression_kernels": (5, 3, 3, 5),
-        "regression_scale": 2,
-    },
-    "pose_machine": {
-        **SIZE,
-        "features": 8,
-        "image_features": 6,
-        "wide_features": 12,
-        "num_stages": 3,
-    },
-    "pose_machine-plain": {
-        **SIZE,
-        "features": 8,
-        "image_features": 6,
-        "wide_features": 12,
-        "num_stages": 2,
-        "normalise": False,
-    },
-    "stacked_hourglass": {**SIZE, "depth": 1, "features": 16, "num_stacks": 2},
 }
 
 

@@ -6,16 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from tinypose.cli.export_job import (
+    DEFAULT_DATA,
     NUM_CALIBRATION,
+    NUM_PICTURES,
     ExportJob,
-    is_exported,
-    receive_receipt,
-    repack_micro,
 )
+from tinypose.cli.export_micro import is_exported, repack_micro
+from tinypose.cli.export_receipt import receive_receipt
 from tinypose.errors import UsageError
-
-NUM_PICTURES = 32
-DEFAULT_DATA = f"stick_people:1-{NUM_PICTURES}"
 
 TARGETS = {".tflite": "tflite", ".onnx": "onnx", ".npz": "weights"}
 """What a file's suffix says; a folder needs --target."""
@@ -173,8 +171,6 @@ def export(
         precision=precision,
         calibrate=tuple(calibrate or ()),
         data=tuple(data or ()),
-        default_data=DEFAULT_DATA,
-        num_pictures=NUM_PICTURES,
         receipt=receipt,
         max_drop=max_drop,
         given=given,

@@ -1,6 +1,5 @@
 """What ``tinypose export`` does once its options are understood."""
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tinypose.cli.export_micro import say_next, write_micro
+from tinypose.cli.export_receipt import (
+    measure_file,
+    require_accuracy,
+    write_receipt,
+)
 from tinypose.cli.quiet import load_keras
+from tinypose.cli.run_weights import find_weights
 from tinypose.errors import TinyposeError, UsageError
 
 if TYPE_CHECKING:
@@ -22,13 +28,10 @@ if TYPE_CHECKING:
     from tinypose.metadata import Metadata
 
 NUM_CALIBRATION = 200
-NUM_BLAMED = 5
-"""Layers that a refusal names."""
+NUM_PICTURES = 32
+"""People on whom file and network are compared, unless there is a receipt."""
 
-ADVICE = (
-    "calibrate with more of the training data, try --precision int8 or float16, or "
-    "fine-tune the run quantisation-aware"
-)
+DEFAULT_DATA = f"stick_people:1-{NUM_PICTURES}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +41,13 @@ class ExportJob:
     Args:
         run: The run folder, or its ``.keras`` file.
         to: What to write.
-        kind: ``tflite``, ``onnx``, ``saved_model`` or ``weights``.
+        kind: ``tflite``, ``onnx``, ``saved_model``, ``micro`` or ``weights``.
         heads: Whether it gives the raw output.
         batch: Pictures per run.
         precision: What the network computes in.
         calibrate: Data sets to calibrate with; the run's own if none.
-        data: Data sets on which file and network are compared.
-        default_data: Those, unless told otherwise.
-        num_pictures: How many of them are compared without a receipt.
+        data: Data sets on which file and network are compared; ``DEFAULT_DATA``
+            if there are none to calibrate with either.
         receipt: Whether the file is measured on all of ``data``.
         max_drop: PCK@0.2 in points that it may lose.
         given: Entries of the metadata from the command line.
@@ -59,8 +61,6 @@ class ExportJob:
     precision: str
     calibrate: tuple[str, ...]
     data: tuple[str, ...]
-    default_data: str
-    num_pictures: int
     receipt: bool
     max_drop: float | None
     given: dict[str, Any]
@@ -76,15 +76,15 @@ class ExportJob:
 
         weights = find_weights(self.run)
         calibrate = self._calibration_data()
-        specs = self.data or calibrate or (self.default_data,)
-        limit = None if self.receipt else self.num_pictures
+        specs = self.data or calibrate or (DEFAULT_DATA,)
+        limit = None if self.receipt else NUM_PICTURES
         samples = load_data(specs, limit=limit)
         examples = load_data(calibrate, limit=NUM_CALIBRATION) if calibrate else None
         from tinypose.export.wrapper import load_net
 
         net, metadata = load_net(weights)
         metadata = replace(metadata, **self.given)
-        shown = [samples[i] for i in spread_evenly(len(samples), self.num_pictures)]
+        shown = [samples[i] for i in spread_evenly(len(samples), NUM_PICTURES)]
         crops = crop_people(shown, metadata)
         calibration = crop_people(examples, metadata) if examples else None
         check = _Check(self, weights, net, metadata, samples, crops, calibration)
@@ -125,7 +125,7 @@ class ExportJob:
                     calibration=calibration,
                     check=check,
                 )
-                check.micro = _write_micro(file, self.to, check.crops, metadata.name)
+                check.micro = write_micro(file, self.to, check.crops, metadata.name)
             return written
         return export_tflite(
             net,
@@ -173,7 +173,7 @@ class ExportJob:
             for line in check.receipt.lines():
                 typer.echo(line)
         if check.micro is not None:
-            typer.echo(f"next:  make -C {self.to} && cat {self.to / 'README.md'}")
+            say_next(self.to)
         else:
             typer.echo(
                 f"next:  tinypose predict PICTURE --model {file} --save predictions"
@@ -226,162 +226,11 @@ class _Check:
             self.layers = layer_errors(
                 self.net, self.metadata, self.job.precision, self.calibration
             )
-        self.receipt = _measured(file, self.weights, self.job.data, self.samples)
-        _require_accuracy(
+        self.receipt = measure_file(file, self.weights, self.job.data, self.samples)
+        require_accuracy(
             self.receipt, self.job.max_drop, f"{self.job.to}: not written", self.layers
         )
         rewrite_metadata(file, replace(metadata, receipt=self.receipt.to_dict()))
-
-
-def receive_receipt(
-    file: Path, run: Path, data: Sequence[str], max_drop: float | None
-) -> None:
-    """Measure an exported file anew, and write what was found into it.
-
-    Args:
-        file: The file, or a SavedModel's folder.
-        run: The run folder or ``.keras`` file that it was made from.
-        data: Data sets of labelled people.
-        max_drop: PCK@0.2 in points that it may lose.
-
-    Raises:
-        TinyposeError: it loses more.
-    """
-    load_keras()
-    from tinypose.data.sources import load_data
-    from tinypose.export.rewrite import rewrite_metadata
-    from tinypose.inference.backends import open_backend
-    from tinypose.inference.inputs import find_model
-
-    file = find_model(file)
-    metadata = open_backend(file).metadata
-    receipt = _measured(file, find_weights(run), data, load_data(data))
-    for line in receipt.lines():
-        typer.echo(line)
-    _require_accuracy(receipt, max_drop, str(file), [])
-    rewrite_metadata(file, replace(metadata, receipt=receipt.to_dict()))
-    write_receipt(file, receipt, [])
-
-
-def is_exported(source: Path) -> bool:
-    """Return whether what is to be exported is an exported file already."""
-    from tinypose.weights import shipped
-
-    return str(source) in shipped() or source.suffix.lower() == ".tflite"
-
-
-def repack_micro(
-    file: Path, to: Path, data: Sequence[str], num_pictures: int, name: str | None
-) -> None:
-    """Write the folder for a microcontroller from an exported int8 file.
-
-    Args:
-        file: The file, or the name of a shipped model.
-        to: The folder.
-        data: Data sets whose people are run through both interpreters.
-        num_pictures: How many of them.
-        name: Of the model, if not the file's.
-    """
-    from tinypose.data.selection import crop_people
-    from tinypose.data.sources import load_data
-    from tinypose.inference.inputs import find_model
-    from tinypose.metadata import read_metadata
-
-    load_keras()
-    model = find_model(file)
-    metadata = read_metadata(model)
-    crops = crop_people(load_data(data, limit=num_pictures), metadata)
-    _write_micro(model, to, crops, name or metadata.name)
-    typer.echo(f"next:  make -C {to} && cat {to / 'README.md'}")
-
-
-def _write_micro(file: Path, to: Path, crops: "Image", name: str) -> "MicroReport":
-    """Write the folder and say what is in it."""
-    from tinypose.export.micro import export_micro
-
-    report = export_micro(file, to, crops, name=name)
-    typer.echo(
-        f"wrote {to}: C sources, {report.model_bytes / 1000:.0f} kB of model, "
-        f"operators {', '.join(report.operators)}"
-    )
-    if report.arena_bytes is None:
-        typer.echo(
-            "not run in TensorFlow Lite Micro, which has to say how large its arena "
-            "is:  pip install tflite-micro",
-            err=True,
-        )
-    else:
-        typer.echo(
-            f"run in TensorFlow Lite Micro ({report.runtime}): arena of "
-            f"{report.arena_bytes / 1000:.0f} kB, {100 * (report.equal or 0):.1f} % of "
-            f"values equal LiteRT's, largest difference {report.largest_difference} "
-            "steps"
-        )
-    return report
-
-
-def write_receipt(
-    file: Path, receipt: "Receipt", layers: "Sequence[LayerError]"
-) -> None:
-    """Write a receipt beside its file, with the file's own hash."""
-    from dataclasses import asdict
-
-    from tinypose.evaluation.receipt import SUFFIX
-    from tinypose.files import write_json
-
-    value: dict[str, Any] = {"file": file.name}
-    if file.is_file():
-        value["file_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    value |= receipt.to_dict()
-    if layers:
-        value["layers"] = [asdict(layer) for layer in layers]
-    write_json(file.with_name(file.name + SUFFIX), value)
-
-
-def _measured(
-    file: Path, weights: Path, data: Sequence[str], samples: "Sequence[Sample]"
-) -> "Receipt":
-    from tinypose.data.sources import describe_spec
-    from tinypose.evaluation.receipt import make_receipt
-    from tinypose.training.display import Display
-
-    described = ", ".join(describe_spec(spec) for spec in data)
-    with Display(quiet=False) as display:
-        display.start("measuring", 2 * len(samples))
-        before = 0
-
-        def progress(done: int, total: int, _pck: float) -> None:
-            # The file is measured first, then the network.
-            nonlocal before
-            display.update(before + done)
-            before += total if done == total else 0
-
-        return make_receipt(file, weights, samples, described, progress)
-
-
-def _require_accuracy(
-    receipt: "Receipt",
-    max_drop: float | None,
-    what: str,
-    layers: "Sequence[LayerError]",
-) -> None:
-    from tinypose.evaluation.receipt import DEFAULT_MAX_DROP
-
-    allowed = DEFAULT_MAX_DROP if max_drop is None else max_drop
-    if -receipt.change <= allowed:
-        return
-    blamed = ", ".join(
-        f"{layer.part} of {layer.layer} {layer.percent:.1f} %"
-        for layer in layers[:NUM_BLAMED]
-    )
-    text = (
-        f"{what}: expected at most {allowed:g} points of PCK@0.2 lost on "
-        f"{receipt.data}, found {-receipt.change:.1f} ({receipt.pck:.1f} % against "
-        f"the network's {receipt.network_pck:.1f} %)"
-    )
-    if blamed:
-        text += f"; most changed by {blamed}; {ADVICE}"
-    raise TinyposeError(f"{text}; or allow it with --max-drop")
 
 
 def _write_weights(run: Path, to: Path, given: dict[str, Any]) -> None:
@@ -394,39 +243,6 @@ def _write_weights(run: Path, to: Path, given: dict[str, Any]) -> None:
     typer.echo(
         f"wrote {to}: {to.stat().st_size / 1000:.0f} kB\n"
         f"next:  tinypose train CONFIG --init {to} --data ... --out RUN"
-    )
-
-
-def find_weights(run: Path) -> Path:
-    """Return the ``.keras`` file of a run folder, or the file itself.
-
-    Raises:
-        TinyposeError: nothing there, no run folder, or no weights in it yet.
-    """
-    from tinypose.training.run_dir import RunDir
-
-    if not run.exists():
-        raise TinyposeError(
-            f"{run}: expected a run folder or a .keras file, found nothing there"
-        )
-    if run.is_file():
-        if run.suffix.lower() != ".keras":
-            raise UsageError(
-                f"{run}: expected a run folder or a file ending in .keras, found "
-                f"{run.suffix or 'no suffix'!r}"
-            )
-        return run
-    files = RunDir(run)
-    if files.best.exists():
-        return files.best
-    if files.config.exists():
-        raise TinyposeError(
-            f"{run}: expected a trained run, found one without {files.best.name}; "
-            f"train it first:  tinypose train --resume {run}"
-        )
-    raise TinyposeError(
-        f"{run}: expected a run folder of `tinypose train` (with {files.config.name} "
-        f"and {files.best.name}), found another folder"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinypose.cli.quiet import load_keras
+from tinypose.cli.training_options import Device, Limit, Quiet
 from tinypose.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,13 +82,9 @@ def prune(
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE, such as training.learning_rate=0.001."),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Use at most this many training samples.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, gpu, gpu:0 or gpu:0,1.")
-    ] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
+    limit: Limit = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Remove the least important channels of a run until it costs little enough.
 
@@ -98,7 +95,7 @@ def prune(
     """
     goal = parse_target(target)
     load_keras()
-    from tinypose.cli.export_job import find_weights
+    from tinypose.cli.run_weights import find_weights
     from tinypose.compression.importance import METHODS
     from tinypose.training.run_dir import RunDir
 
@@ -204,7 +201,7 @@ def _record(
 
 
 def _network(run: Path) -> "tuple[Any, Metadata]":
-    from tinypose.cli.export_job import find_weights
+    from tinypose.cli.run_weights import find_weights
     from tinypose.export.wrapper import load_net
 
     return load_net(find_weights(run))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tinypose.cli.quiet import load_keras
+from tinypose.cli.training_options import Device, Limit, Quiet
 from tinypose.errors import TinyposeError, UsageError
 
 RESUMABLE = (
@@ -45,13 +46,9 @@ def train(
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE, such as training.epochs=5."),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Use at most this many training samples.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, gpu, gpu:0 or gpu:0,1.")
-    ] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
+    limit: Limit = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Train a model on labelled photos, or resume a run.
 

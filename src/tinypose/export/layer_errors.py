@@ -16,17 +16,14 @@ from tinypose.compression.quantization import (
     imitate_int8,
 )
 from tinypose.data.selection import spread_evenly
-from tinypose.export.wrapper import prediction
+from tinypose.export.wrapper import predict_crops
 from tinypose.metadata import Metadata
-from tinypose.models.layers import normalize_images
 
 MAX_CROPS = 12
 """That the errors are measured on: they hardly differ from crop to crop."""
 
 MAX_OBSERVED = 64
 """Crops that show the ranges of the activations."""
-
-_CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +67,16 @@ def layer_errors(
         if isinstance(layer, (FakeQuantize, QuantizedConvolution))
     ]
     with _all(parts, active=False, observing=True):
-        _run(imitation, _spread(calibration, MAX_OBSERVED))
-    crops = _spread(calibration, MAX_CROPS)
+        predict_crops(
+            imitation, calibration[spread_evenly(len(calibration), MAX_OBSERVED)]
+        )
+    crops = calibration[spread_evenly(len(calibration), MAX_CROPS)]
     errors = []
     with _all(parts, active=False, observing=False):
-        before = _run(imitation, crops)
+        before = predict_crops(imitation, crops)
         for part in parts:
             part.active = True
-            after = _run(imitation, crops)
+            after = predict_crops(imitation, crops)
             part.active = False
             errors.append(_error(part, metadata, before, after))
     return sorted(errors, key=lambda error: -error.percent)
@@ -115,17 +114,3 @@ def _all(parts: list[Any], *, active: bool, observing: bool) -> Iterator[None]:
     yield
     for part in parts:
         part.active, part.observing = True, False
-
-
-def _spread(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """Return at most so many crops, spread evenly over the whole."""
-    return np.asarray(crops[spread_evenly(len(crops), count)])
-
-
-def _run(net: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the network's prediction, computed operation by operation."""
-    chunks = [
-        prediction(net(normalize_images(crops[start : start + _CHUNK]), training=False))
-        for start in range(0, len(crops), _CHUNK)
-    ]
-    return np.concatenate([keras.ops.convert_to_numpy(chunk) for chunk in chunks])

@@ -1,6 +1,5 @@
 """Write a trained network as an ONNX file."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tinypose.codecs.codec import codec_of
 from tinypose.errors import MissingDependencyError, TinyposeError
 from tinypose.export.wrapper import (
     check_batch,
     check_net,
     check_output,
+    complete_function,
     exported_metadata,
-    keypoint_function,
     noise_crops,
-    raw_function,
 )
 from tinypose.files import atomic_path
 from tinypose.metadata import ONNX_KEY, Metadata
@@ -58,7 +55,7 @@ def export_onnx(
     model = _convert(net, metadata, batch)
     entry = model.metadata_props.add()
     entry.key = ONNX_KEY
-    entry.value = json.dumps(metadata.to_dict(), ensure_ascii=False, allow_nan=False)
+    entry.value = metadata.to_json()
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
         _run_once(temporary, metadata, batch)
@@ -73,7 +70,7 @@ def replace_onnx_metadata(path: str | Path, metadata: Metadata) -> None:
 
     model = onnx.load(str(path))
     (entry,) = [entry for entry in model.metadata_props if entry.key == ONNX_KEY]
-    entry.value = json.dumps(metadata.to_dict(), ensure_ascii=False, allow_nan=False)
+    entry.value = metadata.to_json()
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
 
@@ -88,12 +85,7 @@ def _convert(net: keras.Model, metadata: Metadata, batch: int) -> Any:
         raise MissingDependencyError(
             error.name or "tf2onnx", "export to ONNX", "onnx"
         ) from error
-    codec = codec_of(metadata)
-    function = (
-        raw_function(net, codec.output)
-        if metadata.output != "keypoints"
-        else keypoint_function(net, codec, metadata.refinement)
-    )
+    function = complete_function(net, metadata)
     spec = tf.TensorSpec((batch, *metadata.input_hw, 3), tf.uint8, name="images")
     try:
         with quiet_stderr():

@@ -7,15 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tinypose.codecs.codec import codec_of
 from tinypose.errors import UsageError
 from tinypose.export.wrapper import (
     check_net,
     check_output,
+    complete_function,
     exported_metadata,
-    keypoint_function,
     noise_crops,
-    raw_function,
 )
 from tinypose.files import atomic_folder, write_json
 from tinypose.metadata import SAVED_MODEL_MEMBER, Metadata, is_saved_model
@@ -60,12 +58,7 @@ def export_saved_model(
         )
     check_net(net, metadata)
     metadata = exported_metadata(net, metadata, heads=heads)
-    codec = codec_of(metadata)
-    function = (
-        raw_function(net, codec.output)
-        if heads
-        else keypoint_function(net, codec, metadata.refinement)
-    )
+    function = complete_function(net, metadata)
     spec = tf.TensorSpec((None, *metadata.input_hw, 3), tf.uint8, name="images")
     with atomic_folder(path) as temporary:
         with quiet_stderr():

@@ -7,17 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.codecs.codec import codec_of
-from tinypose.export.wrapper import prediction
+from tinypose.export.wrapper import predict_crops
 from tinypose.metadata import Metadata
-from tinypose.models.layers import normalize_images
 
 MAX_DIFFERENCE = 0.1
 """Largest difference, in input pixels, between network and exported file."""
 
 MAX_MEDIAN_QUANTISED = 1.0
 """Median difference, in input pixels, that a file in fewer bits may have."""
-
-_CHUNK = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +65,7 @@ def compare(
         exported: What the file gives for them, keypoints or raw output.
     """
     codec = codec_of(metadata)
-    outputs = _outputs(net, crops)
+    outputs = predict_crops(net, crops)
     keypoints_xy, _ = codec.decode(outputs, metadata.refinement)
     if metadata.output == "keypoints":
         exported_xy = exported[..., :2]
@@ -77,11 +74,3 @@ def compare(
     offsets = exported_xy.astype(np.float64) - keypoints_xy
     distances = np.hypot(offsets[..., 0], offsets[..., 1])
     return Agreement(np.where(codec.is_clear(outputs), distances, np.nan))
-
-
-def _outputs(net: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    chunks = [
-        prediction(net(normalize_images(crops[start : start + _CHUNK]), training=False))
-        for start in range(0, len(crops), _CHUNK)
-    ]
-    return np.concatenate([keras.ops.convert_to_numpy(chunk) for chunk in chunks])

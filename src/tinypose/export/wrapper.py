@@ -27,6 +27,8 @@ from tinypose.models.layers import normalize_images
 
 MAX_BATCH = 1024
 
+_CHUNK = 16
+
 GraphFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
@@ -92,6 +94,14 @@ def keypoint_function(net: keras.Model, codec: Codec, refinement: str) -> GraphF
     return keypoints
 
 
+def complete_function(net: keras.Model, metadata: Metadata) -> GraphFunction:
+    """Return a function from pictures to what ``metadata.output`` says."""
+    codec = codec_of(metadata)
+    if metadata.output == "keypoints":
+        return keypoint_function(net, codec, metadata.refinement)
+    return raw_function(net, codec.output)
+
+
 def decode_function(codec: Codec, refinement: str) -> GraphFunction:
     """Return a function from the raw output to what ``keypoint_function`` gives."""
     decode: Any = DECODERS[type(codec)]
@@ -105,6 +115,20 @@ def decode_function(codec: Codec, refinement: str) -> GraphFunction:
 def prediction(outputs: Any) -> Any:
     """Return the last of a network's outputs, the one that is its prediction."""
     return list(outputs.values())[-1] if isinstance(outputs, dict) else outputs
+
+
+def predict_crops(net: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the network's prediction for crops, computed operation by operation.
+
+    Args:
+        net: The network.
+        crops: (num_crops, height, width, 3) uint8 RGB.
+    """
+    chunks = [
+        prediction(net(normalize_images(crops[start : start + _CHUNK]), training=False))
+        for start in range(0, len(crops), _CHUNK)
+    ]
+    return np.concatenate([keras.ops.convert_to_numpy(chunk) for chunk in chunks])
 
 
 def check_net(net: keras.Model, metadata: Metadata) -> None:

@@ -38,8 +38,10 @@ def in_batches(
     outputs = []
     for start in range(0, len(crops), batch):
         part = crops[start : start + batch]
-        room = ((0, batch - len(part)), (0, 0), (0, 0), (0, 0))
-        outputs.append(run(np.pad(part, room))[: len(part)])
+        count = len(part)
+        if count < batch:
+            part = np.pad(part, ((0, batch - count), (0, 0), (0, 0), (0, 0)))
+        outputs.append(run(part)[:count])
     return np.concatenate(outputs) if outputs else no_output(metadata)
 
 

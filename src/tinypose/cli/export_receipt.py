@@ -1,0 +1,134 @@
+"""``tinypose export --receipt``: measure a file, and keep what was found."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tinypose.cli.quiet import load_keras
+from tinypose.cli.run_weights import find_weights
+from tinypose.errors import TinyposeError
+
+if TYPE_CHECKING:
+    from tinypose.data.sample import Sample
+    from tinypose.evaluation.receipt import Receipt
+    from tinypose.export.layer_errors import LayerError
+
+NUM_BLAMED = 5
+"""Layers that a refusal names."""
+
+ADVICE = (
+    "calibrate with more of the training data, try --precision int8 or float16, or "
+    "fine-tune the run quantisation-aware"
+)
+
+
+def receive_receipt(
+    file: Path, run: Path, data: Sequence[str], max_drop: float | None
+) -> None:
+    """Measure an exported file anew, and write what was found into it.
+
+    Args:
+        file: The file, or a SavedModel's folder.
+        run: The run folder or ``.keras`` file that it was made from.
+        data: Data sets of labelled people.
+        max_drop: PCK@0.2 in points that it may lose.
+
+    Raises:
+        TinyposeError: it loses more.
+    """
+    load_keras()
+    from tinypose.data.sources import load_data
+    from tinypose.export.rewrite import rewrite_metadata
+    from tinypose.inference.backends import open_backend
+    from tinypose.inference.inputs import find_model
+
+    file = find_model(file)
+    metadata = open_backend(file).metadata
+    receipt = measure_file(file, find_weights(run), data, load_data(data))
+    for line in receipt.lines():
+        typer.echo(line)
+    require_accuracy(receipt, max_drop, str(file), [])
+    rewrite_metadata(file, replace(metadata, receipt=receipt.to_dict()))
+    write_receipt(file, receipt, [])
+
+
+def write_receipt(
+    file: Path, receipt: "Receipt", layers: "Sequence[LayerError]"
+) -> None:
+    """Write a receipt beside its file, with the file's own hash."""
+    from tinypose.evaluation.receipt import SUFFIX
+    from tinypose.files import write_json
+
+    value: dict[str, Any] = {"file": file.name}
+    if file.is_file():
+        value["file_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    value |= receipt.to_dict()
+    if layers:
+        value["layers"] = [asdict(layer) for layer in layers]
+    write_json(file.with_name(file.name + SUFFIX), value)
+
+
+def measure_file(
+    file: Path, weights: Path, data: Sequence[str], samples: "Sequence[Sample]"
+) -> "Receipt":
+    """Return the receipt of a file, with a progress bar.
+
+    Args:
+        file: The file, or a SavedModel's folder.
+        weights: The ``.keras`` file that it was made from.
+        data: Names of the data sets.
+        samples: Their people.
+    """
+    from tinypose.data.sources import describe_spec
+    from tinypose.evaluation.receipt import make_receipt
+    from tinypose.training.display import Display
+
+    described = ", ".join(describe_spec(spec) for spec in data)
+    with Display(quiet=False) as display:
+        display.start("measuring", 2 * len(samples))
+        before = 0
+
+        def progress(done: int, total: int, _pck: float) -> None:
+            # The file is measured first, then the network.
+            nonlocal before
+            display.update(before + done)
+            before += total if done == total else 0
+
+        return make_receipt(file, weights, samples, described, progress)
+
+
+def require_accuracy(
+    receipt: "Receipt",
+    max_drop: float | None,
+    what: str,
+    layers: "Sequence[LayerError]",
+) -> None:
+    """Raise a TinyposeError where a file loses too much.
+
+    Args:
+        receipt: What was measured.
+        max_drop: PCK@0.2 in points that may be lost; None for the default.
+        what: How the message begins.
+        layers: Those to blame, the costliest first.
+    """
+    from tinypose.evaluation.receipt import DEFAULT_MAX_DROP
+
+    allowed = DEFAULT_MAX_DROP if max_drop is None else max_drop
+    if -receipt.change <= allowed:
+        return
+    blamed = ", ".join(
+        f"{layer.part} of {layer.layer} {layer.percent:.1f} %"
+        for layer in layers[:NUM_BLAMED]
+    )
+    text = (
+        f"{what}: expected at most {allowed:g} points of PCK@0.2 lost on "
+        f"{receipt.data}, found {-receipt.change:.1f} ({receipt.pck:.1f} % against "
+        f"the network's {receipt.network_pck:.1f} %)"
+    )
+    if blamed:
+        text += f"; most changed by {blamed}; {ADVICE}"
+    raise TinyposeError(f"{text}; or allow it with --max-drop")

@@ -1,0 +1,143 @@
+"""The examples in C++ of docs/deploy.md, compiled against a runtime that echoes."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# What TensorFlow Lite's C interface declares of the functions that are used.
+HEADER = """
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+typedef enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
+typedef struct TfLiteModel TfLiteModel;
+typedef struct TfLiteInterpreterOptions TfLiteInterpreterOptions;
+typedef struct TfLiteInterpreter TfLiteInterpreter;
+typedef struct TfLiteTensor TfLiteTensor;
+TfLiteModel* TfLiteModelCreateFromFile(const char* path);
+void TfLiteModelDelete(TfLiteModel*);
+TfLiteInterpreterOptions* TfLiteInterpreterOptionsCreate(void);
+void TfLiteInterpreterOptionsDelete(TfLiteInterpreterOptions*);
+void TfLiteInterpreterOptionsSetNumThreads(TfLiteInterpreterOptions*, int32_t);
+TfLiteInterpreter* TfLiteInterpreterCreate(
+    const TfLiteModel*, const TfLiteInterpreterOptions*);
+void TfLiteInterpreterDelete(TfLiteInterpreter*);
+TfLiteStatus TfLiteInterpreterAllocateTensors(TfLiteInterpreter*);
+TfLiteTensor* TfLiteInterpreterGetInputTensor(const TfLiteInterpreter*, int32_t);
+const TfLiteTensor* TfLiteInterpreterGetOutputTensor(
+    const TfLiteInterpreter*, int32_t);
+TfLiteStatus TfLiteInterpreterInvoke(TfLiteInterpreter*);
+TfLiteStatus TfLiteTensorCopyFromBuffer(TfLiteTensor*, const void*, size_t);
+TfLiteStatus TfLiteTensorCopyToBuffer(const TfLiteTensor*, void*, size_t);
+int32_t TfLiteTensorDim(const TfLiteTensor*, int32_t);
+#ifdef __cplusplus
+}
+#endif
+"""
+# Its keypoints, two of them, are the crop's bytes as numbers.
+ECHO = """
+#include "tensorflow/lite/c/c_api.h"
+#include <string.h>
+struct TfLiteTensor { size_t size; float values[6]; uint8_t bytes[6]; };
+struct TfLiteModel { int open; };
+struct TfLiteInterpreterOptions { int32_t threads; };
+struct TfLiteInterpreter { int ready; TfLiteTensor in, out; };
+static TfLiteModel model;
+static TfLiteInterpreterOptions options;
+static TfLiteInterpreter interpreter = {.in = {.size = 6}, .out = {.size = 24}};
+TfLiteModel* TfLiteModelCreateFromFile(const char* path) {
+  return strcmp(path, "there.tflite") == 0 ? &model : NULL;
+}
+void TfLiteModelDelete(TfLiteModel* m) { (void)m; }
+TfLiteInterpreterOptions* TfLiteInterpreterOptionsCreate(void) { return &options; }
+void TfLiteInterpreterOptionsDelete(TfLiteInterpreterOptions* o) { (void)o; }
+void TfLiteInterpreterOptionsSetNumThreads(TfLiteInterpreterOptions* o, int32_t n) {
+  o->threads = n;
+}
+TfLiteInterpreter* TfLiteInterpreterCreate(
+    const TfLiteModel* m, const TfLiteInterpreterOptions* o) {
+  return m && o->threads == 2 ? &interpreter : NULL;
+}
+void TfLiteInterpreterDelete(TfLiteInterpreter* i) { (void)i; }
+TfLiteStatus TfLiteInterpreterAllocateTensors(TfLiteInterpreter* i) {
+  i->ready = 1;
+  return kTfLiteOk;
+}
+TfLiteTensor* TfLiteInterpreterGetInputTensor(const TfLiteInterpreter* i, int32_t n) {
+  return n == 0 ? (TfLiteTensor*)&i->in : NULL;
+}
+const TfLiteTensor* TfLiteInterpreterGetOutputTensor(
+    const TfLiteInterpreter* i, int32_t n) {
+  return n == 0 ? &i->out : NULL;
+}
+TfLiteStatus TfLiteInterpreterInvoke(TfLiteInterpreter* i) {
+  for (int k = 0; k < 6; k++) i->out.values[k] = i->in.bytes[k];
+  return i->ready ? kTfLiteOk : kTfLiteError;
+}
+TfLiteStatus TfLiteTensorCopyFromBuffer(TfLiteTensor* t, const void* b, size_t n) {
+  if (n != t->size) return kTfLiteError;
+  memcpy(t->bytes, b, n);
+  return kTfLiteOk;
+}
+TfLiteStatus TfLiteTensorCopyToBuffer(const TfLiteTensor* t, void* b, size_t n) {
+  if (n != t->size) return kTfLiteError;
+  memcpy(b, t->values, n);
+  return kTfLiteOk;
+}
+int32_t TfLiteTensorDim(const TfLiteTensor* t, int32_t n) {
+  (void)t;
+  return n == 1 ? 2 : n == 2 ? 3 : 1;
+}
+"""
+MAIN = """
+#include <cstdio>
+int main(int argc, char** argv) {
+  try {
+    PoseEstimator estimator(argv[1]);
+    std::vector<std::uint8_t> crop(argc == 2 ? 6 : 5);
+    for (size_t k = 0; k < crop.size(); k++) crop[k] = 10 * k + 1;
+    for (const Keypoint& k : estimator.estimate(crop))
+      std::printf("%g %g %g\\n", k.x, k.y, k.score);
+  } catch (const std::exception& error) {
+    std::printf("%s\\n", error.what());
+    return 1;
+  }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_the_cpp_example_returns_what_the_runtime_gives(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```cpp\n(.*?)```", text, re.DOTALL)
+    header = tmp_path / "tensorflow" / "lite" / "c" / "c_api.h"
+    header.parent.mkdir(parents=True)
+    header.write_text(HEADER)
+    (tmp_path / "echo.c").write_text(ECHO)
+    (tmp_path / "main.cpp").write_text(example + MAIN)
+    warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
+    build(tmp_path, "gcc", "-c", "echo.c", "-o", "echo.o", *warnings)
+    build(tmp_path, "g++", "-std=c++17", "main.cpp", "echo.o", "-o", "pose", *warnings)
+    assert run(tmp_path, "there.tflite") == (0, "1 11 21\n31 41 51\n")
+    assert run(tmp_path, "gone.tflite") == (1, "cannot read gone.tflite\n")
+    # A crop of another size than the network's.
+    assert run(tmp_path, "there.tflite", "short") == (1, "the interpreter failed\n")
+
+
+def build(folder: Path, *command: str) -> None:
+    subprocess.run([*command, "-I", "."], cwd=folder, check=True)
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        ["./pose", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout

@@ -45,6 +45,9 @@ class TrainingConfig:
         imitate_int8: Round weights and activations to eight bits in every step,
             so that the trained weights bear it; the statistics of batch norm
             stay as they are. For trained weights only (``--init``).
+        sparsity: Share of the weights of convolutions and dense layers, without
+            the first and the last, that becomes zero over the first half of the
+            epochs: the smallest, see ``tinypose.compression.sparsity``.
         seed: Of the initial weights and all random draws.
         validate_every: Epochs between validations.
         checkpoint_seconds: Time between checkpoints within an epoch.
@@ -63,6 +66,7 @@ class TrainingConfig:
     clip_norm: float = 0.0
     ema: float = 0.995
     imitate_int8: bool = False
+    sparsity: float = 0.0
     seed: int = 0
     validate_every: int = 1
     checkpoint_seconds: float = 60.0
@@ -96,10 +100,12 @@ class TrainingConfig:
                 "training.learning_rate: expected more than 0, found "
                 f"{self.learning_rate}"
             )
-        if not 0 <= self.ema < 1:
-            raise UsageError(
-                f"training.ema: expected 0 or more and below 1, found {self.ema}"
-            )
+        for name in ("ema", "sparsity"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(
+                    f"training.{name}: expected 0 or more and below 1, "
+                    f"found {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

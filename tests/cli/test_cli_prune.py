@@ -8,6 +8,7 @@ import pytest
 
 from tinypose.cli.main import main
 from tinypose.cli.prune import Target, measurer, parse_target
+from tinypose.compression.sparsity import measure_sparsity
 from tinypose.config import apply_overrides, save_config
 from tinypose.errors import UsageError
 from tinypose.export.wrapper import load_net
@@ -106,6 +107,27 @@ def test_a_smaller_run_trains_exports_and_predicts(run, tmp_path, capsys):
     assert pose.keypoints_xy.shape == (14, 2)
 
 
+def test_single_weights_become_zero(run, tmp_path, capsys):
+    out = tmp_path / "sparse"
+    command = ["prune", run, "--target", "sparsity=80%", "--out", out, "--epochs", 2]
+    code, text, err = tinypose(capsys, *command)
+    assert code == 0, err
+    assert "trained 2 epochs" in text
+    before, _ = load_net(RunDir(run).best)
+    net, metadata = load_net(RunDir(out).best)
+    assert count_macs(net) == count_macs(before)
+    assert measure_sparsity(before) == 0
+    # Of all kernels, those of the first and last layer included.
+    assert 0.7 < measure_sparsity(net) < 0.8
+    training = metadata.config["training"]
+    assert training["sparsity"] == 0.8
+    assert training["learning_rate"] == pytest.approx(0.3 * 2e-3)
+    # All is done: the same command trains nothing more.
+    stamp = RunDir(out).checkpoint.stat().st_mtime_ns
+    code, _, _ = tinypose(capsys, *command)
+    assert code == 0 and RunDir(out).checkpoint.stat().st_mtime_ns == stamp
+
+
 def test_size_and_latency_are_measured_on_the_exported_file(run):
     net, metadata = load_net(RunDir(run).best)
     size = measurer(Target("size", 1))(net, metadata)
@@ -124,6 +146,8 @@ def test_size_and_latency_are_measured_on_the_exported_file(run):
         ("size=200KB", "size", 200e3),
         ("size=0.5 MB", "size", 0.5e6),
         ("latency=2ms", "latency", 2.0),
+        ("sparsity=0.8", "sparsity", 0.8),
+        ("sparsity=80%", "sparsity", 0.8),
     ],
 )
 def test_targets_are_understood(text, kind, value):
@@ -131,7 +155,17 @@ def test_targets_are_understood(text, kind, value):
 
 
 @pytest.mark.parametrize(
-    "text", ["macs", "macs=", "macs=0M", "macs=5ms", "speed=2", "size=-3KB", "size=3"]
+    "text",
+    [
+        "macs",
+        "macs=",
+        "macs=0M",
+        "macs=5ms",
+        "speed=2",
+        "size=-3KB",
+        "size=3",
+        "macs=5%",
+    ],
 )
 def test_other_targets_are_refused(text):
     with pytest.raises(UsageError, match="expected macs=50M"):
@@ -142,11 +176,12 @@ def test_other_targets_are_refused(text):
     ("options", "code", "message"),
     [
         (["--target", "macs=10G"], 2, "expected less than"),
+        (["--target", "sparsity=100%"], 2, "expected a sparsity below 100%"),
         (["--target", "macs=100"], 1, "expected a target that pruning can reach"),
         (["--target", "macs=1M", "--importance", "luck"], 2, "expected taylor"),
         (["--target", "macs=1M", "--data", "lsp=nowhere"], 1, "nowhere"),
     ],
-    ids=["above", "out_of_reach", "importance", "data"],
+    ids=["above", "all_zeros", "out_of_reach", "importance", "data"],
 )
 def test_what_cannot_be_is_one_line(run, tmp_path, capsys, options, code, message):
     out = tmp_path / "pruned"

@@ -1,4 +1,4 @@
-"""``tinypose prune``: remove channels from a trained run and train on."""
+"""``tinypose prune``: remove channels or weights from a trained run and train on."""
 
 import re
 import tempfile
@@ -15,14 +15,18 @@ from tinypose.errors import UsageError
 
 if TYPE_CHECKING:
     from tinypose.metadata import Metadata
+    from tinypose.training.run_dir import RunDir
 
 UNITS = {
     "macs": {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9},
     "parameters": {"": 1.0, "K": 1e3, "M": 1e6},
     "size": {"B": 1.0, "KB": 1e3, "MB": 1e6},
     "latency": {"ms": 1.0, "s": 1e3},
+    "sparsity": {"": 1.0, "%": 0.01},
 }
 """What can be a target, and its units."""
+
+EXAMPLES = "macs=50M, parameters=300K, size=200KB, latency=2ms or sparsity=80%"
 
 LEARNING_RATE = 0.3
 """Of the learning rate of the run that is pruned."""
@@ -52,8 +56,9 @@ def prune(
         str,
         typer.Option(
             metavar="KIND=VALUE",
-            help="macs=50M, parameters=300K, size=200KB or latency=2ms; size and "
-            "latency are those of the int8 file here, on one thread.",
+            help=f"{EXAMPLES}; size and latency are those of the int8 file here, on "
+            "one thread. For a sparsity, single weights become zero instead: the "
+            "file packs into fewer bytes and is no faster.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
@@ -73,7 +78,7 @@ def prune(
         int, typer.Option(min=1, help="Epochs of training after each round.")
     ] = 10,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Rounds of removing and training.")
+        int, typer.Option(min=1, help="Rounds of removing channels and training.")
     ] = 2,
     importance: Annotated[
         str, typer.Option(help="taylor, magnitude or batch_norm.")
@@ -89,7 +94,8 @@ def prune(
     """Remove the least important channels of a run until it costs little enough.
 
     After each round the smaller network is trained on, from 0.3 of the run's
-    learning rate. Interrupted, the same command goes on where it was.
+    learning rate. For a sparsity, the smallest weights become zero over the first
+    half of the epochs. Interrupted, the same command goes on where it was.
 
     Example:  tinypose prune runs/mine --target macs=50M --out runs/pruned
     """
@@ -105,8 +111,13 @@ def prune(
         )
     find_weights(run)  # says what is wrong with the folder
     record = _record(run, data, val, limit)
-    measure = measurer(goal)
     changes = [*(override or []), f"training.epochs={epochs}"]
+    if goal.kind == "sparsity":
+        if not RunDir(out).network.exists():
+            _make_sparse(run, out, goal.value, changes)
+        _train(out, record, device, quiet)
+        return
+    measure = measurer(goal)
     source, start = run, 0.0
     for number in range(1, rounds + 1):
         folder = out if number == rounds else out / f"round_{number}"
@@ -126,14 +137,14 @@ def parse_target(text: str) -> Target:
         UsageError: it says nothing of the kind.
     """
     kind, _, amount = text.partition("=")
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", amount.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*|%)", amount.strip())
     units = {unit.lower(): factor for unit, factor in UNITS.get(kind, {}).items()}
     if match is None or match[2].lower() not in units or not float(match[1]) > 0:
-        raise UsageError(
-            "--target: expected macs=50M, parameters=300K, size=200KB or latency=2ms, "
-            f"found {text!r}"
-        )
-    return Target(kind, float(match[1]) * units[match[2].lower()])
+        raise UsageError(f"--target: expected {EXAMPLES}, found {text!r}")
+    target = Target(kind, float(match[1]) * units[match[2].lower()])
+    if kind == "sparsity" and not target.value < 1:
+        raise UsageError(f"--target: expected a sparsity below 100%, found {text!r}")
+    return target
 
 
 def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
@@ -219,26 +230,17 @@ def _make(
 ) -> None:
     """Prune a run's network and write what the next run starts with."""
     from tinypose.compression.pruning import shrink_to
-    from tinypose.config import apply_overrides, save_config
+    from tinypose.config import save_config
     from tinypose.data.pipeline import CropDataset
     from tinypose.data.sources import load_data
-    from tinypose.files import atomic_path, write_json
-    from tinypose.metadata import write_metadata
+    from tinypose.files import write_json
     from tinypose.models.cost import count_macs, count_parameters
     from tinypose.skeletons import load_skeleton
     from tinypose.training.pruning import NUM_PICTURES, weigh_channels
     from tinypose.training.run_dir import RunDir
 
     net, metadata = _network(source)
-    values = dict(metadata.config)
-    rate = values["training"]["learning_rate"]
-    if not RunDir(source).network.exists():
-        rate *= LEARNING_RATE
-    config = apply_overrides(
-        values,
-        ["training.first_sizes=[]", f"training.learning_rate={rate}", *changes],
-        str(source),
-    )
+    config = _config_after(source, metadata, changes)
     people = load_data(
         record["data"], load_skeleton(config.skeleton), limit=NUM_PICTURES
     )
@@ -256,16 +258,54 @@ def _make(
         "kept": {name: len(kept) for name, kept in pruned.keep.items()},
     }
     write_json(folder / REPORT, report)
-    # Last: its presence says that the round has begun.
-    with atomic_path(run_dir.network) as temporary:
-        pruned.net.save(temporary)
-        write_metadata(temporary, replace(metadata, accuracy={}, receipt={}))
+    _save_network(run_dir, pruned.net, metadata)
     if not quiet:
         (macs, fewer), (parameters, less) = report["macs"], report["parameters"]
         typer.echo(
             f"{folder}: {macs / 1e6:.1f} -> {fewer / 1e6:.1f} million "
             f"multiply-accumulates, {parameters:,} -> {less:,} parameters"
         )
+
+
+def _make_sparse(
+    source: Path, folder: Path, sparsity: float, changes: list[str]
+) -> None:
+    """Write what a run that sets weights to zero starts with."""
+    from tinypose.config import save_config
+    from tinypose.training.run_dir import RunDir
+
+    net, metadata = _network(source)
+    changes = [f"training.sparsity={sparsity}", *changes]
+    run_dir = RunDir(folder)
+    save_config(run_dir.config, _config_after(source, metadata, changes))
+    _save_network(run_dir, net, metadata)
+
+
+def _config_after(source: Path, metadata: "Metadata", changes: list[str]) -> Any:
+    """Return the configuration of the training that follows."""
+    from tinypose.config import apply_overrides
+    from tinypose.training.run_dir import RunDir
+
+    values = dict(metadata.config)
+    rate = values["training"]["learning_rate"]
+    if not RunDir(source).network.exists():
+        rate *= LEARNING_RATE
+    first = [
+        "training.first_sizes=[]",
+        "training.sparsity=0",
+        f"training.learning_rate={rate}",
+    ]
+    return apply_overrides(values, [*first, *changes], str(source))
+
+
+def _save_network(run_dir: "RunDir", net: Any, metadata: "Metadata") -> None:
+    """Write what a training starts with; its presence says that it has begun."""
+    from tinypose.files import atomic_path
+    from tinypose.metadata import write_metadata
+
+    with atomic_path(run_dir.network) as temporary:
+        net.save(temporary)
+        write_metadata(temporary, replace(metadata, accuracy={}, receipt={}))
 
 
 def _train(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> None:

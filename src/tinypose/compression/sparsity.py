@@ -108,6 +108,62 @@ def apply_masks(net: keras.Model, masks: Mapping[str, Any]) -> None:
         kernel.assign(ops.where(mask, kernel, 0.0))
 
 
+class SparseKernels:
+    """Hold the smallest weights of a network at zero while it is trained.
+
+    Every optimizer of Keras applies the masks after each of its steps.
+
+    Args:
+        net: The network, before its training function is built.
+    """
+
+    def __init__(self, net: keras.Model) -> None:
+        self._net = net
+        self._masks: dict[str, Any] = {}
+        excluded = first_and_last(net)
+        for layer in _kernel_layers(net):
+            if layer.name not in excluded:
+                mask = keras.Variable(
+                    np.ones(layer.kernel.shape, np.float32),
+                    trainable=False,
+                    name=f"{layer.name}_mask",
+                )
+                self._masks[layer.name] = mask
+                layer.kernel.constraint = _Masked(mask)
+
+    @property
+    def variables(self) -> list[Any]:
+        """The masks, 1 where a weight stays; backend variables."""
+        return list(self._masks.values())
+
+    def update(self, sparsity: float) -> None:
+        """Choose anew which weights are zero; those that are zero stay it.
+
+        Args:
+            sparsity: Share of the weights, 0 to 1.
+        """
+        for name, mask in sparsify(self._net, sparsity).items():
+            self._masks[name].assign(mask.astype(np.float32))
+
+    def apply_to(self, net: keras.Model) -> None:
+        """Mask another network of the same layers, such as the averaged one."""
+        apply_masks(
+            net,
+            {
+                name: ops.convert_to_numpy(mask) > 0
+                for name, mask in self._masks.items()
+            },
+        )
+
+
+class _Masked(keras.constraints.Constraint):
+    def __init__(self, mask: Any) -> None:
+        self._mask = mask
+
+    def __call__(self, w: Any) -> Any:
+        return w * self._mask
+
+
 def measure_sparsity(net: keras.Model) -> float:
     """Return the share of zeros among the weights of all kernels.
 

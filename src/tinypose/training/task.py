@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinypose.codecs.coordinates import CoordinateCodec
 from tinypose.codecs.heatmap import WindowHeatmapCodec
 from tinypose.compression.quantization import FakeQuantize, imitate_int8
+from tinypose.compression.sparsity import SparseKernels
 from tinypose.config import Config, TrainingConfig
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
@@ -35,6 +36,7 @@ class PoseTask(keras.Model):
         phase: What of the network is trained.
         eight_bits: Whether all is computed as if in eight bits; see
             ``tinypose.compression.quantization``.
+        sparse: Whether kernels are to become sparse, by ``sparse.update``.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class PoseTask(keras.Model):
         schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
         phase: Phase | None = None,
         eight_bits: bool = False,
+        sparse: bool = False,
     ) -> None:
         super().__init__(name="pose_task")
         self.net = net
@@ -56,6 +59,9 @@ class PoseTask(keras.Model):
         if self.phase.trains:
             for layer in net.layers:
                 layer.trainable = layer.name.startswith(self.phase.trains)
+        self.sparse = SparseKernels(net) if sparse else None
+        # Keras keeps track of variables that are attributes.
+        self.masks = self.sparse.variables if self.sparse else []
         self._tested = imitate_int8(net) if eight_bits else net
         self._trained = self._tested if eight_bits else _trained_part(net, self.phase)
 
@@ -230,6 +236,7 @@ def build_task(
         schedule,
         phase,
         config.training.imitate_int8,
+        config.training.sparsity > 0,
     )
     optimizer = build_optimizer(config.training, schedule)
     # XLA makes these networks several times slower on CPUs; JAX has no other way.
@@ -304,6 +311,8 @@ def copy_averages(task: PoseTask, target: PoseTask) -> None:
         strict=True,
     ):
         destination.assign(averages.get(id(source), source))
+    if task.sparse:
+        task.sparse.apply_to(target.net)
 
 
 def variable_arrays(task: PoseTask) -> dict[str, NDArray[Any]]:
@@ -331,6 +340,7 @@ def _variables(task: PoseTask) -> dict[str, Any]:
     groups = {
         "net": task.net.variables,
         "ranges": task.ranges,
+        "masks": task.masks,
         "optimizer": task.optimizer.variables,
     }
     return {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinypose import __version__
+from tinypose.compression.sparsity import SparsitySchedule
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.errors import TinyposeError, UsageError
@@ -111,6 +112,8 @@ class _Loop:
         callback = Steps(self)
         while self.progress.epoch < epochs:
             epoch, done = self.progress.epoch, self.progress.step
+            if done == 0 and self.task.sparse:
+                self._make_sparse(epoch)
             self.display.start(f"epoch {epoch + 1}/{epochs}", steps, done)
             if done < steps:
                 self._fit(epoch, done, callback)
@@ -132,6 +135,18 @@ class _Loop:
             if self.batches.failure is not None:
                 raise self.batches.failure from error
             raise
+
+    def _make_sparse(self, epoch: int) -> None:
+        """Set as many weights to zero as this epoch has."""
+        config = self.job.config.training
+        schedule = SparsitySchedule(
+            final=config.sparsity, end_step=max(config.epochs // 2, 1)
+        )
+        assert self.task.sparse is not None
+        self.task.sparse.update(schedule.at(epoch + 1))
+        if schedule.at(epoch + 1) > schedule.at(epoch):
+            # What was best with fewer zeros is not what the run is to give.
+            self.progress.best = None
 
     def save(self) -> None:
         """Write the checkpoint, unless it would replace a good one by a bad one.

@@ -1,0 +1,88 @@
+"""Training that sets weights to zero: it learns, keeps them, can be resumed."""
+
+import keras
+import numpy as np
+import pytest
+
+from helpers.runs import assert_equal_runs, stop_after, train, with_values
+from tinypose.compression.sparsity import first_and_last
+from tinypose.errors import UsageError
+from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
+
+
+@pytest.fixture(scope="module")
+def conv_config(config):
+    return with_values(
+        config,
+        "family=conv_hourglass",
+        "model={input_hw: [48, 32], num_keypoints: 3, stem_channels: 8, "
+        "channels: [8, 8], encoder_blocks: [0, 1], decoder_convs: [1], "
+        "sigma_cells: 1.0}",
+        "training.sparsity=0.75",
+    )
+
+
+def share_of_zeros(run) -> float:
+    """Return the sparsity of the kernels that are not at the network's ends."""
+    net = keras.models.load_model(RunDir(run).best)
+    kernels = [
+        layer.kernel.numpy()
+        for layer in net.layers
+        if isinstance(layer, keras.layers.Conv2D)
+        and not isinstance(layer, keras.layers.DepthwiseConv2D)
+        and layer.name not in first_and_last(net)
+    ]
+    assert len(kernels) >= 4
+    return float(np.mean(np.concatenate([k.ravel() == 0 for k in kernels])))
+
+
+def test_it_learns_with_a_quarter_of_the_weights(conv_config, dots, tmp_path):
+    config = with_values(conv_config, "training.epochs=24", "training.validate_every=6")
+    progress = train(config, dots, tmp_path / "run")
+    # Guessing is right in about 15 %.
+    assert progress.best > 80
+    # What is served are averages over steps with fewer zeros, too.
+    assert share_of_zeros(tmp_path / "run") == pytest.approx(0.75, abs=0.002)
+
+
+def test_zeros_come_over_the_first_half_of_the_epochs(conv_config, dots, tmp_path):
+    config = with_values(conv_config, "training.epochs=4")
+    found = []
+    for epoch in range(1, 5):
+        # 48 people in batches of 8 are 6 steps an epoch.
+        stop = stop_after(5 if epoch == 1 else 6)
+        try:
+            train(config, dots, tmp_path / "run", should_stop=stop)
+        except KeyboardInterrupt:
+            arrays, _ = RunDir(tmp_path / "run").load_checkpoint()
+            masks = [v for key, v in arrays.items() if key.startswith("masks")]
+            kept = np.mean(np.concatenate([mask.ravel() for mask in masks]))
+            found.append(1 - kept)
+    # A cubic curve: 0.75 * (1 - 1/8) after half of the rise.
+    expected = [0.65625, 0.75, 0.75, 0.75]
+    assert found == pytest.approx(expected[: len(found)], abs=0.002)
+    assert len(found) >= 3
+
+
+def test_the_best_epoch_is_one_with_all_zeros(conv_config, dots, tmp_path):
+    config = with_values(conv_config, "training.epochs=4")
+    progress = train(config, dots, tmp_path / "run")
+    pck = [row[HISTORY_COLUMNS.index("pck")] for row in progress.history]
+    # The first epoch has fewer zeros.
+    assert progress.best == max(pck[1:])
+    assert share_of_zeros(tmp_path / "run") == pytest.approx(0.75, abs=0.002)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(conv_config, dots, tmp_path):
+    config = with_values(conv_config, "training.epochs=2")
+    train(config, dots, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, dots, tmp_path / "parts", should_stop=stop_after(3))
+    train(config, dots, tmp_path / "parts")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_other_shares_are_refused(conv_config):
+    for value in ("1.0", "-0.1"):
+        with pytest.raises(UsageError, match="sparsity: expected 0 or more and below"):
+            with_values(conv_config, f"training.sparsity={value}")

@@ -22,7 +22,7 @@ NUM_BLAMED = 5
 
 ADVICE = (
     "calibrate with more of the training data, try --precision int8 or float16, or "
-    "fine-tune the run quantisation-aware"
+    "fine-tune the run with --set training.imitate_int8=true"
 )
 
 

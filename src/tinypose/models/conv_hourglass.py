@@ -14,6 +14,12 @@ from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.models.blocks import conv_norm, depthwise_norm, output
+from tinypose.models.checks import (
+    require_at_least,
+    require_divisible,
+    require_numbers,
+    require_positive,
+)
 from tinypose.models.layers import NearestUpsampling
 
 ConvNorm = Callable[..., KerasTensor]
@@ -53,37 +59,17 @@ class ConvHourglassConfig:
 
     def __post_init__(self) -> None:
         levels = len(self.channels)
-        for name, length, low in [
-            ("channels", max(levels, 2), 1),
-            ("encoder_blocks", levels, 0),
-            ("decoder_convs", levels - 1, 0),
-        ]:
-            value = getattr(self, name)
-            if len(value) != length or any(number < low for number in value):
-                raise ValueError(
-                    f"model.{name}: expected {length} numbers of at least {low}, "
-                    f"found {list(value)}"
-                )
-        for name in ("num_keypoints", "stem_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"model.{name}: expected at least 1, found {getattr(self, name)}"
-                )
+        require_numbers(self, max(levels, 2), "channels")
+        require_numbers(self, levels, "encoder_blocks", low=0)
+        require_numbers(self, levels - 1, "decoder_convs", low=0)
+        require_at_least(self, 1, "num_keypoints", "stem_channels")
         if not 0 <= self.separable_from <= levels:
             raise ValueError(
                 f"model.separable_from: expected a level of 1 to {levels}, or 0, "
                 f"found {self.separable_from}"
             )
-        step = 2 * 2**levels
-        if any(side < step or side % step for side in self.input_hw):
-            raise ValueError(
-                f"model.input_hw: expected a height and width that divide by "
-                f"2 * 2**levels = {step}, found {list(self.input_hw)}"
-            )
-        if not self.sigma_cells > 0:
-            raise ValueError(
-                f"model.sigma_cells: expected more than 0, found {self.sigma_cells}"
-            )
+        require_divisible(self, 2 * 2**levels, "2 * 2**levels")
+        require_positive(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

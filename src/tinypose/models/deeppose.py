@@ -12,6 +12,7 @@ from keras import KerasTensor, initializers, layers
 
 from tinypose.codecs.coordinates import CoordinateCodec
 from tinypose.models.blocks import batch_norm
+from tinypose.models.checks import require_at_least, require_numbers, require_rate
 from tinypose.models.layers import LocalResponseNormalization
 
 KERNEL_SIZES = (11, 5, 3, 3, 3)
@@ -53,20 +54,9 @@ def check_regressor(config: "DeepPoseConfig", input_hw: tuple[int, int]) -> None
         config: With the fields of ``DeepPoseConfig``.
         input_hw: What the network looks at.
     """
-    if len(config.channels) != len(KERNEL_SIZES) or min(config.channels) < 1:
-        raise ValueError(
-            f"model.channels: expected {len(KERNEL_SIZES)} numbers of at least 1, "
-            f"found {list(config.channels)}"
-        )
-    for name in ("num_keypoints", "dense"):
-        if getattr(config, name) < 1:
-            raise ValueError(
-                f"model.{name}: expected at least 1, found {getattr(config, name)}"
-            )
-    if not 0 <= config.dropout < 1:
-        raise ValueError(
-            f"model.dropout: expected 0 or more and below 1, found {config.dropout}"
-        )
+    require_numbers(config, len(KERNEL_SIZES), "channels")
+    require_at_least(config, 1, "num_keypoints", "dense")
+    require_rate(config, "dropout")
     if config.norm not in NORMS:
         raise ValueError(
             f"model.norm: expected {' or '.join(NORMS)}, found {config.norm!r}"

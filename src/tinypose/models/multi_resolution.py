@@ -15,6 +15,13 @@ from keras import KerasTensor, layers
 from tinypose.codecs.coordinates import CoordinateCodec
 from tinypose.codecs.heatmap import HeatmapCodec, WindowHeatmapCodec
 from tinypose.models.blocks import conv_norm, output
+from tinypose.models.checks import (
+    require_at_least,
+    require_divisible,
+    require_numbers,
+    require_positive,
+    require_rate,
+)
 from tinypose.models.layers import LocalContrastNormalization
 from tinypose.models.phases import Phase
 from tinypose.models.window_layers import (
@@ -63,37 +70,14 @@ class MultiResolutionConfig:
     normalise: bool = True
 
     def __post_init__(self) -> None:
-        for name, length in [
-            ("bank_channels", 3),
-            ("wide_channels", 2),
-            ("fine_channels", 4),
-        ]:
-            value = getattr(self, name)
-            if len(value) != length or min(value) < 1:
-                raise ValueError(
-                    f"model.{name}: expected {length} numbers of at least 1, found "
-                    f"{list(value)}"
-                )
-        for name in ("num_keypoints", "num_banks"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"model.{name}: expected at least 1, found {getattr(self, name)}"
-                )
-        for name in ("sigma_cells", "fine_sigma_cells"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"model.{name}: expected more than 0, found {getattr(self, name)}"
-                )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"model.dropout: expected 0 or more and below 1, found {self.dropout}"
-            )
+        require_numbers(self, 3, "bank_channels")
+        require_numbers(self, 2, "wide_channels")
+        require_numbers(self, 4, "fine_channels")
+        require_at_least(self, 1, "num_keypoints", "num_banks")
+        require_positive(self, "sigma_cells", "fine_sigma_cells")
+        require_rate(self, "dropout")
         step = 4 * 2 ** (self.num_banks - 1)
-        if any(side < step or side % step for side in self.input_hw):
-            raise ValueError(
-                "model.input_hw: expected a height and width that divide by "
-                f"4 * 2**(num_banks - 1) = {step}, found {list(self.input_hw)}"
-            )
+        require_divisible(self, step, "4 * 2**(num_banks - 1)")
         if not 4 <= self.window_cells <= min(self.input_hw) // 2:
             raise ValueError(
                 "model.window_cells: expected 4 to half the picture's side, found "

@@ -14,6 +14,12 @@ from keras import KerasTensor, initializers, layers
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.codecs.part_masks import PartMaskCodec
 from tinypose.models.blocks import conv_norm, output
+from tinypose.models.checks import (
+    require_at_least,
+    require_divisible,
+    require_numbers,
+    require_positive,
+)
 
 NUM_POOLED = 3
 """Groups that a pooling follows: the detection works at an eighth."""
@@ -54,42 +60,21 @@ class PartHeatmapConfig:
     normalise: bool = True
 
     def __post_init__(self) -> None:
-        for name, length in [
-            ("detection_channels", 5),
-            ("detection_convs", 5),
-            ("regression_channels", 6),
-            ("regression_kernels", 4),
-        ]:
-            value = getattr(self, name)
-            if len(value) != length or min(value) < 1:
-                raise ValueError(
-                    f"model.{name}: expected {length} numbers of at least 1, found "
-                    f"{list(value)}"
-                )
-        for name in ("num_keypoints", "detection_wide"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"model.{name}: expected at least 1, found {getattr(self, name)}"
-                )
+        require_numbers(self, 5, "detection_channels", "detection_convs")
+        require_numbers(self, 6, "regression_channels")
+        require_numbers(self, 4, "regression_kernels")
+        require_at_least(self, 1, "num_keypoints", "detection_wide")
         if self.regression_scale not in (1, 2, 4):
             raise ValueError(
                 "model.regression_scale: expected 1, 2 or 4, found "
                 f"{self.regression_scale}"
             )
-        for name in ("radius_cells", "sigma_cells"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"model.{name}: expected more than 0, found {getattr(self, name)}"
-                )
+        require_positive(self, "radius_cells", "sigma_cells")
         if not 0 <= self.occluded_weight <= 1:
             raise ValueError(
                 f"model.occluded_weight: expected 0 to 1, found {self.occluded_weight}"
             )
-        if any(side < 8 or side % 8 for side in self.input_hw):
-            raise ValueError(
-                "model.input_hw: expected a height and width that divide by 8, "
-                f"found {list(self.input_hw)}"
-            )
+        require_divisible(self, 8)
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.models.blocks import conv_norm, output
+from tinypose.models.checks import require_at_least, require_divisible, require_positive
 from tinypose.models.layers import CentreMap
 
 STRIDE = 8
@@ -46,27 +47,10 @@ class PoseMachineConfig:
     normalise: bool = True
 
     def __post_init__(self) -> None:
-        for name in (
-            "num_keypoints",
-            "features",
-            "image_features",
-            "wide_features",
-            "trunk_kernel",
-            "num_stages",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"model.{name}: expected at least 1, found {getattr(self, name)}"
-                )
-        if any(side < STRIDE or side % STRIDE for side in self.input_hw):
-            raise ValueError(
-                "model.input_hw: expected a height and width that divide by "
-                f"{STRIDE}, found {list(self.input_hw)}"
-            )
-        if not self.sigma_cells > 0:
-            raise ValueError(
-                f"model.sigma_cells: expected more than 0, found {self.sigma_cells}"
-            )
+        require_at_least(self, 1, "num_keypoints", "features", "image_features")
+        require_at_least(self, 1, "wide_features", "trunk_kernel", "num_stages")
+        require_divisible(self, STRIDE)
+        require_positive(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.models.blocks import batch_norm, conv_norm, output
+from tinypose.models.checks import require_at_least, require_divisible, require_positive
 from tinypose.models.layers import NearestUpsampling
 
 
@@ -38,26 +39,14 @@ class StackedHourglassConfig:
     sigma_cells: float = 1.5
 
     def __post_init__(self) -> None:
-        for name in ("num_keypoints", "depth", "num_stacks"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"model.{name}: expected at least 1, found {getattr(self, name)}"
-                )
+        require_at_least(self, 1, "num_keypoints", "depth", "num_stacks")
         if self.features < 4 or self.features % 4:
             raise ValueError(
                 "model.features: expected a number that divides by 4, found "
                 f"{self.features}"
             )
-        step = 4 * 2**self.depth
-        if any(side < step or side % step for side in self.input_hw):
-            raise ValueError(
-                "model.input_hw: expected a height and width that divide by "
-                f"4 * 2**depth = {step}, found {list(self.input_hw)}"
-            )
-        if not self.sigma_cells > 0:
-            raise ValueError(
-                f"model.sigma_cells: expected more than 0, found {self.sigma_cells}"
-            )
+        require_divisible(self, 4 * 2**self.depth, "4 * 2**depth")
+        require_positive(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

@@ -11,6 +11,12 @@ import keras
 
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.models.blocks import hourglass, output, reception
+from tinypose.models.checks import (
+    require_at_least,
+    require_divisible,
+    require_positive,
+    require_rate,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +41,10 @@ class TinyHourglassConfig:
     sigma_cells: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("num_keypoints", "channels", "depth"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"model.{name}: expected at least 1, found {getattr(self, name)}"
-                )
-        step = 4 * 2**self.depth
-        if any(side < step or side % step for side in self.input_hw):
-            raise ValueError(
-                f"model.input_hw: expected a height and width that divide by "
-                f"4 * 2**depth = {step}, found {list(self.input_hw)}"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"model.dropout: expected 0 or more and below 1, found {self.dropout}"
-            )
-        if not self.sigma_cells > 0:
-            raise ValueError(
-                f"model.sigma_cells: expected more than 0, found {self.sigma_cells}"
-            )
+        require_at_least(self, 1, "num_keypoints", "channels", "depth")
+        require_divisible(self, 4 * 2**self.depth, "4 * 2**depth")
+        require_rate(self, "dropout")
+        require_positive(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

@@ -74,7 +74,7 @@ def test_every_phase_warms_up_anew(whole_run) -> None:
 
 
 def test_the_second_look_is_better(two_looks, square_dots, tmp_path) -> None:
-    config = with_values(two_looks, "training.epochs=24")
+    config = with_values(two_looks, "training.epochs=24", "training.validate_every=8")
     train(config, square_dots, tmp_path / "run")
     path = tmp_path / "run" / "best.keras"
     metadata = read_metadata(path)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
+from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset
 from tinypose.errors import TinyposeError
 from tinypose.metadata import read_metadata
@@ -93,43 +94,59 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert_equal_runs(whole_run, tmp_path / "parts")
 
 
-@pytest.mark.parametrize("step", [3, 6, 8])
-def test_small_pictures_first(config, dots, tmp_path, step: int) -> None:
-    """The size changes after the first epoch; interrupting changes nothing."""
-    config = with_values(config, "training.first_sizes=[[1, 24, 16]]")
-    whole = train(config, dots, tmp_path / "whole")
-    assert len(whole.history) == 2
-    metadata = read_metadata(tmp_path / "whole" / "best.keras")
-    assert metadata.input_hw == (48, 32)
-    # The first epoch's score is of another size and does not count as the best.
-    assert whole.best == whole.history[1][HISTORY_COLUMNS.index("pck")]
-    with pytest.raises(KeyboardInterrupt):
-        train(config, dots, tmp_path / "parts", should_stop=stop_after(step - 1))
-    train(config, dots, tmp_path / "parts")
-    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+class Spy(CropDataset):
+    """Notes the size of every crop that it gives."""
+
+    seen: list[tuple[int, int]]
+
+    def crop(self, index, augmentation):
+        self.seen.append(self.input_hw)
+        return super().crop(index, augmentation)
 
 
-def test_the_size_of_the_pictures_changes_what_the_net_sees(
-    config, dots, tmp_path
-) -> None:
-    config = with_values(config, "training.first_sizes=[[1, 24, 16]]")
-    with pytest.raises(KeyboardInterrupt):
-        # The seventh step is the first at the model's own size.
-        train(config, dots, tmp_path / "run", should_stop=stop_after(6))
-    seen = []
-
-    class Spy(CropDataset):
-        def crop(self, index, augmentation):
-            seen.append(self.input_hw)
-            return super().crop(index, augmentation)
-
+def spy_on(dots: CropDataset) -> Spy:
     spy = Spy(dots.samples, dots.input_hw)
-    train(config, spy, tmp_path / "run", validation=None)
-    assert set(seen) == {(48, 32)}
-    seen.clear()
-    train(config, spy, tmp_path / "other", validation=None)
-    assert seen[: len(dots)] == [(24, 16)] * len(dots)
-    assert seen[len(dots) :] == [(48, 32)] * len(dots)
+    spy.seen = []  # which its copies of other sizes share
+    return spy
+
+
+@pytest.fixture(scope="module")
+def growing(config) -> Config:
+    """Two epochs, the first of them on small pictures."""
+    return with_values(config, "training.first_sizes=[[1, 24, 16]]")
+
+
+@pytest.fixture(scope="module")
+def growing_run(growing, dots, tmp_path_factory) -> tuple[Path, Spy]:
+    path = tmp_path_factory.mktemp("growing") / "run"
+    spy = spy_on(dots)
+    train(growing, spy, path, validation=dots)
+    return path, spy
+
+
+def test_small_pictures_first(growing_run, dots) -> None:
+    path, spy = growing_run
+    _, progress = RunDir(path).load_checkpoint()
+    assert len(progress.history) == 2
+    assert read_metadata(path / "best.keras").input_hw == (48, 32)
+    # The first epoch's score is of another size and does not count as the best.
+    assert progress.best == progress.history[1][HISTORY_COLUMNS.index("pck")]
+    assert spy.seen[: len(dots)] == [(24, 16)] * len(dots)
+    assert spy.seen[len(dots) :] == [(48, 32)] * len(dots)
+
+
+@pytest.mark.parametrize("step", [3, 6, 8])
+def test_interrupted_before_at_and_after_the_change_of_size(
+    growing, dots, tmp_path, growing_run, step: int
+) -> None:
+    path = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        train(growing, dots, path, should_stop=stop_after(step - 1))
+    spy = spy_on(dots)
+    train(growing, spy, path, validation=dots)
+    assert_equal_runs(growing_run[0], path)
+    # The seventh step is the first at the model's own size.
+    assert ((24, 16) in spy.seen) == (step < 6)
 
 
 def test_sizes_that_do_not_fit_are_refused(config) -> None:

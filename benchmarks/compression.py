@@ -5,11 +5,12 @@ r"""Measure what removing channels, or single weights, buys against training thi
         "sparse: 80 % zeros=runs/sparse" \
         --data lsp=LSP:701-1000 --calibrate lsp=LSP:1-700
 
-Runs come from ``tinypose train`` and ``tinypose prune``. Each is exported in
-eight bits, which is what is scored; in float32, as it is and with its zeros left
-out of the file, which is what TensorFlow Lite's converter can do for a sparse
-network. Times are medians of rounds in which all files take turns. Writes
-results/compression.csv and .png, and the table in docs/deploy.md.
+Runs come from ``tinypose train`` and ``tinypose prune``. The complete file in
+eight bits is scored. Bytes and times are those of the networks alone: in eight
+bits, in float32, and in float32 with the zeros left out of the file, which is what
+TensorFlow Lite's converter can do for a sparse network. Times are medians of
+rounds in which all files take turns. Writes results/compression.csv and .png, and
+prints a table.
 """
 
 import argparse
@@ -27,13 +28,12 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from machine import describe_machine
-from tables import update_table
 from tinypose import __version__
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.data.selection import crop_people
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.evaluate import evaluate
-from tinypose.export.precision import make_converter
+from tinypose.export.precision import convert_network, make_converter
 from tinypose.export.tflite import export_tflite
 from tinypose.export.wrapper import load_net, raw_function
 from tinypose.files import atomic_path, write_csv
@@ -125,7 +125,7 @@ def main() -> None:
             row[f"{kind}_milliseconds"] = f"{next(times):.3f}"
         row |= {"tinypose": __version__, "machine": describe_machine()}
     write_csv(arguments.out, HEADER, [[row[key] for key in HEADER] for row in rows])
-    update_table(Path("docs/deploy.md"), "compression", table(rows))
+    print(table(rows))
     draw(arguments.out.with_suffix(".png"), rows)
 
 
@@ -138,20 +138,20 @@ def measure(
 ) -> tuple[dict[str, object], list[Path]]:
     """Export a run; return its figures and the files whose times count."""
     net, metadata = load_net(entry.run / "best.keras")
-    int8, float32, without = (
-        folder / f"{number}_{kind}.tflite" for kind in ("int8", "float32", "without")
+    complete, int8, float32, without = (
+        folder / f"{number}_{kind}.tflite"
+        for kind in ("complete", "int8", "float32", "without")
     )
     crops = crop_people(examples, metadata)
-    export_tflite(net, metadata, int8, precision="int8", calibration=crops)
+    export_tflite(net, metadata, complete, precision="int8", calibration=crops)
     shape = (1, *metadata.input_hw, 3)
-    for path, choices in (
-        (float32, []),
-        (without, [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]),
-    ):
-        converter = make_converter(raw_function(net, metadata.output), shape, tf.uint8)
-        converter.optimizations = choices
-        path.write_bytes(converter.convert())
-    result = evaluate(Predictor(int8), people)
+    output = metadata.output
+    int8.write_bytes(convert_network(net, output, shape, "int8", crops))
+    float32.write_bytes(convert_network(net, output, shape, "float32"))
+    converter = make_converter(raw_function(net, output), shape, tf.uint8)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    without.write_bytes(converter.convert())
+    result = evaluate(Predictor(complete), people)
     low, high = result.accuracy.intervals.limbs_mean
     row = {
         "kind": entry.kind,

@@ -1,6 +1,7 @@
 """``tinypose prune``: a run in, a smaller run out."""
 
 import json
+import shutil
 import time
 
 import numpy as np
@@ -124,8 +125,34 @@ def test_single_weights_become_zero(run, tmp_path, capsys):
     assert training["learning_rate"] == pytest.approx(0.3 * 2e-3)
     # All is done: the same command trains nothing more.
     stamp = RunDir(out).checkpoint.stat().st_mtime_ns
-    code, _, _ = tinypose(capsys, *command)
-    assert code == 0 and RunDir(out).checkpoint.stat().st_mtime_ns == stamp
+    code, text, _ = tinypose(capsys, *command)
+    assert code == 0 and f"{out}: trained already" in text
+    assert RunDir(out).checkpoint.stat().st_mtime_ns == stamp
+    # Another request is not taken for the same.
+    command[3] = "sparsity=90%"
+    code, _, err = tinypose(capsys, *command)
+    assert code == 2 and "target: {'sparsity': 0.8}" in err and err.count("\n") == 1
+    assert RunDir(out).checkpoint.stat().st_mtime_ns == stamp
+
+
+def test_a_run_is_not_pruned_into_itself_or_another(run, tmp_path, capsys):
+    before = {file: file.read_bytes() for file in run.iterdir() if file.is_file()}
+    for target in ("macs=1M", "sparsity=50%"):
+        command = ["prune", run, "--target", target, "--out", run]
+        code, _, err = tinypose(capsys, *command)
+        assert code == 2 and "expected another folder than the run's own" in err
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    for target in ("macs=1M", "sparsity=50%"):
+        command = ["prune", run, "--target", target, "--out", other]
+        code, _, err = tinypose(capsys, *command)
+        assert code == 2 and "found a run that this command did not make" in err
+    for folder in (run, other):
+        assert before == {
+            run / file.name: file.read_bytes()
+            for file in folder.iterdir()
+            if file.is_file()
+        }
 
 
 def test_size_and_latency_are_measured_on_the_exported_file(run):
@@ -177,11 +204,12 @@ def test_other_targets_are_refused(text):
     [
         (["--target", "macs=10G"], 2, "expected less than"),
         (["--target", "sparsity=100%"], 2, "expected a sparsity below 100%"),
+        (["--target", "sparsity=0.5"], 2, "a sparsity has neither"),
         (["--target", "macs=100"], 1, "expected a target that pruning can reach"),
         (["--target", "macs=1M", "--importance", "luck"], 2, "expected taylor"),
         (["--target", "macs=1M", "--data", "lsp=nowhere"], 1, "nowhere"),
     ],
-    ids=["above", "all_zeros", "out_of_reach", "importance", "data"],
+    ids=["above", "all_zeros", "rounds", "out_of_reach", "importance", "data"],
 )
 def test_what_cannot_be_is_one_line(run, tmp_path, capsys, options, code, message):
     out = tmp_path / "pruned"

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from tinypose.compression.sparsity import (
+    SparseKernels,
     SparsitySchedule,
     apply_masks,
     first_and_last,
@@ -94,6 +95,21 @@ def test_masks_hold_through_a_training(net) -> None:
     more = sparsify(net, 0.6)
     for name, mask in masks.items():
         assert not (more[name] & ~mask).any()
+
+
+def test_zeros_stay_however_few_are_asked_for(net) -> None:
+    kernels = SparseKernels(net)
+    assert kernels.update(0.5) is True
+    assert zeros(net) == {**NOTHING, "small": 20, "large": 5}
+    assert kernels.update(0.2) is False
+    assert zeros(net) == {**NOTHING, "small": 20, "large": 5}
+    assert sum(float(np.sum(mask)) for mask in kernels.variables) == 25
+    # Also those of a network that was sparse before.
+    other = SparseKernels(net)
+    assert other.update(0.1) is False
+    assert sum(float(np.sum(mask)) for mask in other.variables) == 25
+    assert other.update(0.6) is True
+    assert zeros(net) == {**NOTHING, "small": 20, "large": 10}
 
 
 def test_the_layers_at_the_ends_of_the_families(small_net) -> None:

@@ -31,7 +31,12 @@ EXAMPLES = "macs=50M, parameters=300K, size=200KB, latency=2ms or sparsity=80%"
 LEARNING_RATE = 0.3
 """Of the learning rate of the run that is pruned."""
 
+REQUEST = "request.json"
+"""What was asked for, in the folder that is made."""
+
 REPORT = "prune.json"
+DEFAULT_ROUNDS = 2
+DEFAULT_IMPORTANCE = "taylor"
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,10 @@ def prune(
     ] = 10,
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds of removing channels and training.")
-    ] = 2,
+    ] = DEFAULT_ROUNDS,
     importance: Annotated[
         str, typer.Option(help="taylor, magnitude or batch_norm.")
-    ] = "taylor",
+    ] = DEFAULT_IMPORTANCE,
     override: Annotated[
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE, such as training.learning_rate=0.001."),
@@ -103,6 +108,7 @@ def prune(
     load_keras()
     from tinypose.cli.run_weights import find_weights
     from tinypose.compression.importance import METHODS
+    from tinypose.files import write_json
     from tinypose.training.run_dir import RunDir
 
     if importance not in METHODS:
@@ -112,9 +118,27 @@ def prune(
     find_weights(run)  # says what is wrong with the folder
     record = _record(run, data, val, limit)
     changes = [*(override or []), f"training.epochs={epochs}"]
+    if goal.kind == "sparsity" and (rounds, importance) != (
+        DEFAULT_ROUNDS,
+        DEFAULT_IMPORTANCE,
+    ):
+        raise UsageError(
+            "--rounds and --importance are for removing channels; a sparsity has "
+            "neither"
+        )
+    request = {
+        "run": str(run.absolute()),
+        "target": {goal.kind: goal.value},
+        "data": record["data"],
+        "limit": record["limit"],
+        "rounds": rounds,
+        "importance": importance,
+        "set": changes,
+    }
+    _check_folder(run, out, request)
     if goal.kind == "sparsity":
         if not RunDir(out).network.exists():
-            _make_sparse(run, out, goal.value, changes)
+            _make_sparse(run, out, goal.value, changes, request)
         _train(out, record, device, quiet)
         return
     measure = measurer(goal)
@@ -125,7 +149,13 @@ def prune(
             start = start or _starting_cost(run, goal, measure)
             # Each round takes the same share of what the last one left.
             step = Target(goal.kind, start * (goal.value / start) ** (number / rounds))
-            _make(source, folder, step, record, changes, importance, measure, quiet)
+            if number == 1:
+                write_json(out / REQUEST, request)
+            factor = LEARNING_RATE if number == 1 else 1.0
+            _make(
+                *(source, folder, step, record, changes, factor),
+                *(importance, measure, quiet),
+            )
         _train(folder, record, device, quiet)
         source = folder
 
@@ -171,6 +201,33 @@ def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
             return latency(path)
 
     return measure
+
+
+def _check_folder(run: Path, out: Path, request: dict[str, Any]) -> None:
+    """Check that nothing but the same request has been begun in a folder.
+
+    Raises:
+        UsageError: another run is there, or other things were asked for.
+    """
+    from tinypose.files import read_json
+    from tinypose.training.run_dir import RunDir
+
+    if out.resolve() == run.resolve():
+        raise UsageError(f"--out {out}: expected another folder than the run's own")
+    if not (out / REQUEST).exists():
+        if RunDir(out).config.exists():
+            raise UsageError(
+                f"--out {out}: expected a new folder, found a run that this command "
+                "did not make"
+            )
+        return
+    before = read_json(out / REQUEST, "what was asked of tinypose prune")
+    for key, value in request.items():
+        if before.get(key) != value:
+            raise UsageError(
+                f"--out {out}: expected the same request as it was begun with "
+                f"({key}: {before.get(key)}), found {value}; choose another folder"
+            )
 
 
 def _starting_cost(
@@ -224,11 +281,24 @@ def _make(
     target: Target,
     record: dict[str, Any],
     changes: list[str],
+    factor: float,
     importance: str,
     measure: "Callable[[Any, Metadata], float]",
     quiet: bool,
 ) -> None:
-    """Prune a run's network and write what the next run starts with."""
+    """Prune a run's network and write what the next run starts with.
+
+    Args:
+        source: The run.
+        folder: Of the next run.
+        target: What the network may cost.
+        record: What is trained on.
+        changes: Overrides of the configuration.
+        factor: Of the run's learning rate.
+        importance: How channels are weighed.
+        measure: Measures a network in the target's unit.
+        quiet: Print nothing.
+    """
     from tinypose.compression.pruning import shrink_to
     from tinypose.config import save_config
     from tinypose.data.pipeline import CropDataset
@@ -240,7 +310,7 @@ def _make(
     from tinypose.training.run_dir import RunDir
 
     net, metadata = _network(source)
-    config = _config_after(source, metadata, changes)
+    config = _config_after(source, metadata, changes, factor)
     people = load_data(
         record["data"], load_skeleton(config.skeleton), limit=NUM_PICTURES
     )
@@ -268,28 +338,34 @@ def _make(
 
 
 def _make_sparse(
-    source: Path, folder: Path, sparsity: float, changes: list[str]
+    source: Path,
+    folder: Path,
+    sparsity: float,
+    changes: list[str],
+    request: dict[str, Any],
 ) -> None:
     """Write what a run that sets weights to zero starts with."""
     from tinypose.config import save_config
+    from tinypose.files import write_json
     from tinypose.training.run_dir import RunDir
 
     net, metadata = _network(source)
     changes = [f"training.sparsity={sparsity}", *changes]
     run_dir = RunDir(folder)
-    save_config(run_dir.config, _config_after(source, metadata, changes))
+    config = _config_after(source, metadata, changes, LEARNING_RATE)
+    write_json(folder / REQUEST, request)
+    save_config(run_dir.config, config)
     _save_network(run_dir, net, metadata)
 
 
-def _config_after(source: Path, metadata: "Metadata", changes: list[str]) -> Any:
+def _config_after(
+    source: Path, metadata: "Metadata", changes: list[str], factor: float
+) -> Any:
     """Return the configuration of the training that follows."""
     from tinypose.config import apply_overrides
-    from tinypose.training.run_dir import RunDir
 
     values = dict(metadata.config)
-    rate = values["training"]["learning_rate"]
-    if not RunDir(source).network.exists():
-        rate *= LEARNING_RATE
+    rate = factor * values["training"]["learning_rate"]
     first = [
         "training.first_sizes=[]",
         "training.sparsity=0",
@@ -322,3 +398,5 @@ def _train(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> No
     epochs = load_config(run_dir.config).training.epochs
     if loaded is None or loaded[1].epoch < epochs:
         continue_run(folder, device, quiet)
+    elif not quiet:
+        typer.echo(f"{folder}: trained already")

@@ -136,14 +136,28 @@ class SparseKernels:
         """The masks, 1 where a weight stays; backend variables."""
         return list(self._masks.values())
 
-    def update(self, sparsity: float) -> None:
+    def update(self, sparsity: float) -> bool:
         """Choose anew which weights are zero; those that are zero stay it.
 
         Args:
-            sparsity: Share of the weights, 0 to 1.
+            sparsity: Share of the weights, 0 to 1; at least as many as there are.
+
+        Returns:
+            Whether more weights are zero than before.
         """
-        for name, mask in sparsify(self._net, sparsity).items():
+        before = self._zeros()
+        masks = sparsify(self._net, max(sparsity, before))
+        for name, mask in masks.items():
             self._masks[name].assign(mask.astype(np.float32))
+        return self._zeros() > before
+
+    def _zeros(self) -> float:
+        """Return the share of zeros among the weights that can be masked."""
+        kernels = [
+            ops.convert_to_numpy(_kernel_layer(self._net, name).kernel).ravel()
+            for name in self._masks
+        ]
+        return float(np.mean(np.concatenate(kernels) == 0)) if kernels else 0.0
 
     def apply_to(self, net: keras.Model) -> None:
         """Mask another network of the same layers, such as the averaged one."""

@@ -10,7 +10,7 @@
     nothing has to be calibrated.
 ``int8``
     Weights, one scale per output channel, and activations in eight bits: the
-    fastest on CPUs, and all that microcontrollers take.
+    fastest on CPUs with instructions for it, and all that microcontrollers take.
 ``int8_per_tensor``
     One scale per weight tensor: for accelerators that know no other.
 """

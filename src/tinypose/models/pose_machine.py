@@ -101,9 +101,8 @@ def build_pose_machine(config: PoseMachineConfig) -> keras.Model:
                 kernel_size=kernel_size,
                 normalise=config.normalise,
             )
-        outputs[f"heatmaps_{stage}"] = output(
-            x, config.num_keypoints, f"heatmaps_{stage}"
-        )
+        maps = output(x, config.num_keypoints, f"heatmaps_{stage}")
+        outputs[f"heatmaps_{stage}"] = maps
     return keras.Model(images, outputs, name="pose_machine")
 
 

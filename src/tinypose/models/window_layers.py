@@ -13,9 +13,9 @@ class Centres(keras.layers.Layer):
     """Pass coordinates on; know how wrong they usually are.
 
     A stage that looks again around a first answer must have seen such answers
-    in training, right ones and wrong ones. The errors of the stage before are
-    measured once (``set_errors``) and imitated around the truth (``imitate``):
-    the first answers on the training people themselves are too good.
+    in training, right ones and wrong ones. A person has one first answer; the
+    errors of the stage before are measured once (``set_errors``) and imitated
+    around the truth (``imitate``), another one each time the person is seen.
 
     Args:
         seed: Of the imitated errors.

@@ -143,8 +143,7 @@ class _Loop:
             final=config.sparsity, end_step=max(config.epochs // 2, 1)
         )
         assert self.task.sparse is not None
-        self.task.sparse.update(schedule.at(epoch + 1))
-        if schedule.at(epoch + 1) > schedule.at(epoch):
+        if self.task.sparse.update(schedule.at(epoch + 1)):
             # What was best with fewer zeros is not what the run is to give.
             self.progress.best = None
 

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import heads  # noqa: F401  (makes its families known)
 from machine import describe_machine
 from tables import read_lines, update_table
 from tinypose import __version__
@@ -126,6 +127,16 @@ VARIANTS = (
         lever="convolutions",
         name="separable from level 3, three times as wide there",
         changes=("model.separable_from=3", "model.channels=[16,24,96,96]"),
+    ),
+    Variant(
+        lever="head",
+        name="heatmaps and offsets (MoveNet)",
+        changes=("family=conv_offsets",),
+    ),
+    Variant(
+        lever="head",
+        name="a distribution per axis (SimCC)",
+        changes=("family=conv_simcc",),
     ),
 )
 

@@ -280,3 +280,98 @@ def test_families_keep_the_order_of_the_road(benchmarks, tmp_path) -> None:
         ["tiny_hourglass", "4"],
     ]
     assert museum.finished(path) == {"deeppose", "tiny_hourglass"}
+
+
+@pytest.fixture
+def heads(benchmarks):
+    """The other heads; the package's families are as before afterwards."""
+    from tinypose.models import FAMILIES
+    from tinypose.training.losses import LOSSES
+
+    known, losses = dict(FAMILIES), dict(LOSSES)
+    module = importlib.reload(benchmarks("heads"))
+    yield module
+    FAMILIES.clear()
+    FAMILIES.update(known)
+    LOSSES.clear()
+    LOSSES.update(losses)
+
+
+def small_head(family: str):
+    """Return the network and codecs of a head, on pictures of 64x64."""
+    from tinypose.models import FAMILIES
+
+    config = FAMILIES[family].config_class(
+        input_hw=(64, 64),
+        num_keypoints=3,
+        stem_channels=8,
+        channels=(8, 8),
+        encoder_blocks=(0, 1),
+        decoder_convs=(1,),
+    )
+    return FAMILIES[family].build(config), FAMILIES[family].codecs(config)
+
+
+@pytest.mark.parametrize("family", ["conv_simcc", "conv_offsets"])
+def test_targets_of_other_heads_decode_to_their_keypoints(heads, family) -> None:
+    import keras
+
+    generator = np.random.default_rng(0)
+    points = generator.uniform(0, 63, (5, 3, 2)).astype("float32")
+    visible = np.full((5, 3), 2)
+    net, codecs = small_head(family)
+    targets = {
+        key: np.asarray(codec.encode(points, visible)[0])
+        for key, codec in codecs.items()
+    }
+    layer = net.get_layer("coordinates_1")
+    if family == "conv_simcc":
+        assert targets["simcc_1"].shape == (5, 3, 2, 128)
+        np.testing.assert_allclose(targets["simcc_1"].sum(axis=-1), 1, atol=1e-5)
+        found, most = layer(targets["simcc_1"]), 0.26  # half a bin
+    else:
+        steps = targets["offsets_1"][..., :2].reshape(5, 16, 16, 6)
+        found, most = layer([targets["heatmaps_1"], steps]), 1e-3
+    decoded, _ = codecs["coordinates_1"].decode(np.asarray(found))
+    assert np.abs(decoded - points).max() < most
+    # The network's outputs have the shapes that the losses expect.
+    outputs = net(keras.ops.zeros((2, 64, 64, 3)))
+    assert outputs["coordinates_1"].shape == (2, 3, 2)
+
+
+def test_other_heads_learn_from_their_losses(heads) -> None:
+    from tinypose.training.losses import LOSSES
+
+    points = np.array([[[10.0, 20.0], [30.0, 40.0], [99.0, 10.0]]], "float32")
+    visible = np.array([[2, 0, 2]])
+    for family, key in (("conv_simcc", "simcc_1"), ("conv_offsets", "offsets_1")):
+        _, codecs = small_head(family)
+        target, weights = codecs[key].encode(points, visible)
+        # Unlabelled keypoints never count; outside the crop there is no bin.
+        assert np.asarray(weights).tolist()[0][:2] == [1.0, 0.0]
+        loss = LOSSES[type(codecs[key])]
+        if key == "simcc_1":
+            assert np.asarray(weights)[0, 2] == 0
+            right = 50 * np.asarray(target)
+            wrong = np.roll(right, 20, axis=-1)
+            masked = right.copy()
+            masked[:, 1] = 7.0
+        else:
+            right = np.asarray(target)[..., :2].reshape(1, 16, 16, 6)
+            wrong, masked = right + 1, right.copy()
+            masked[..., 2:4] += 7.0
+        assert float(loss(target, right, weights)) < float(loss(target, wrong, weights))
+        np.testing.assert_allclose(
+            loss(target, masked, weights), loss(target, right, weights), rtol=1e-6
+        )
+
+
+def test_every_variant_of_the_ablation_is_a_configuration(heads, benchmarks) -> None:
+    ablation = benchmarks("ablation")
+    names = [(variant.lever, variant.name) for variant in ablation.VARIANTS]
+    assert len(set(names)) == len(names)
+    base = ablation.variant_config(ablation.BASELINE, 6)
+    for variant in ablation.VARIANTS:
+        config = ablation.variant_config(variant, 6)
+        assert config.training.epochs == 6
+        assert (config == base) == (not variant.changes)

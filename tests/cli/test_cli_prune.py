@@ -165,6 +165,51 @@ def test_size_and_latency_are_measured_on_the_exported_file(run):
 
 
 @pytest.mark.parametrize(
+    ("target", "cost"),
+    [
+        ("macs=1M", "macs"),
+        ("latency=0.001ms", "macs"),
+        ("parameters=5K", "parameters"),
+        ("size=9KB", "parameters"),
+    ],
+)
+def test_channels_go_by_what_they_save_of_the_target(
+    run, tmp_path, capsys, monkeypatch, target, cost
+):
+    from tinypose.compression import pruning
+
+    asked = []
+
+    def shrink_to(net, scores, measure, value, *, cost):
+        asked.append(cost)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(pruning, "shrink_to", shrink_to)
+    arguments = ["prune", run, "--target", target, "--out", tmp_path / "out"]
+    code, _, err = tinypose(capsys, *arguments, "--importance", "magnitude")
+    assert (code, asked) == (2, [cost]), err
+
+
+def test_channels_are_weighed_on_people_of_all_data_sets(
+    run, tmp_path, capsys, monkeypatch
+):
+    from tinypose.training import pruning
+
+    seen = []
+
+    def weigh_channels(net, config, dataset, method):
+        seen.extend(sample.sample_id for sample in dataset.samples)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(pruning, "NUM_PICTURES", 4)
+    monkeypatch.setattr(pruning, "weigh_channels", weigh_channels)
+    data = ["--data", "stick_people:1-30", "--data", "stick_people:91-100"]
+    arguments = ["prune", run, "--target", "macs=1M", "--out", tmp_path / "out"]
+    tinypose(capsys, *arguments, *data)
+    assert [int(name.split("/")[-1]) > 90 for name in seen] == [False] * 3 + [True]
+
+
+@pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
         ("macs=50M", "macs", 50e6),

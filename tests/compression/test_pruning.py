@@ -268,6 +268,15 @@ def test_within_a_group_the_least_important_goes_first() -> None:
     assert kept_after(scores, order)["first"].tolist() == [3, 5, 7]
 
 
+def test_no_group_is_emptied_while_others_are_full() -> None:
+    # By their scores, all of the first group's would go before the second's.
+    scores = {"first": np.full(8, 1e-6), "second": np.full(6, 10.0)}
+    order = removal_order(tiny_net(), scores, min_channels=1, divisor=1)
+    names = [removal.group for removal in order]
+    half = ["first"] * 4 + ["second"] * 3
+    assert names == [*half, "first", "first", "first", "second", "second"]
+
+
 def test_groups_that_are_small_already_are_left_alone() -> None:
     scores = {"first": np.ones(8), "second": np.ones(6)}
     order = removal_order(tiny_net(), scores, min_channels=6, divisor=2)

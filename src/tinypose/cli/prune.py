@@ -26,6 +26,14 @@ UNITS = {
 }
 """What can be a target, and its units."""
 
+SAVES = {
+    "macs": "macs",
+    "latency": "macs",
+    "parameters": "parameters",
+    "size": "parameters",
+}
+"""What a channel has to save to go early, for each target."""
+
 EXAMPLES = "macs=50M, parameters=300K, size=200KB, latency=2ms or sparsity=80%"
 
 LEARNING_RATE = 0.3
@@ -35,7 +43,7 @@ REQUEST = "request.json"
 """What was asked for, in the folder that is made."""
 
 REPORT = "prune.json"
-DEFAULT_ROUNDS = 2
+DEFAULT_ROUNDS = 3
 DEFAULT_IMPORTANCE = "taylor"
 
 
@@ -302,6 +310,7 @@ def _make(
     from tinypose.compression.pruning import shrink_to
     from tinypose.config import save_config
     from tinypose.data.pipeline import CropDataset
+    from tinypose.data.selection import spread_evenly
     from tinypose.data.sources import load_data
     from tinypose.files import write_json
     from tinypose.models.cost import count_macs, count_parameters
@@ -311,12 +320,18 @@ def _make(
 
     net, metadata = _network(source)
     config = _config_after(source, metadata, changes, factor)
-    people = load_data(
-        record["data"], load_skeleton(config.skeleton), limit=NUM_PICTURES
-    )
-    dataset = CropDataset(people, config.model.input_hw, padding=config.padding)
+    people = load_data(record["data"], load_skeleton(config.skeleton))
+    # Of all data sets, not of the first alone.
+    chosen = [people[index] for index in spread_evenly(len(people), NUM_PICTURES)]
+    dataset = CropDataset(chosen, config.model.input_hw, padding=config.padding)
     scores = weigh_channels(net, config, dataset, importance)
-    pruned = shrink_to(net, scores, lambda n: measure(n, metadata), target.value)
+    pruned = shrink_to(
+        net,
+        scores,
+        lambda smaller: measure(smaller, metadata),
+        target.value,
+        cost=SAVES[target.kind],
+    )
     run_dir = RunDir(folder)
     save_config(run_dir.config, config)
     report = {

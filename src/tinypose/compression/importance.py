@@ -116,15 +116,17 @@ def score_by_taylor(
     To first order: a gate on each channel, open at 1, is closed; the change is
     the gate's gradient. On a batch norm it is gamma * dL/dgamma + beta *
     dL/dbeta; on a convolution or dense layer that no batch norm follows, the
-    same sum over the weights that make the channel. The score is its size,
-    averaged over the batches and summed over the group's gates. The network is
-    used as after training and is not changed.
+    same sum over the weights that make the channel. The score is its square,
+    averaged over the batches and summed over the group's gates: after training the
+    changes themselves cancel out. The network is used as after training and is
+    not changed.
 
     Args:
         net: The network.
         loss: Called with the network's outputs and the batch; gives a scalar.
         batches: What the loss needs: pairs of the network's input and anything,
-            or dicts with the input as ``images``. A few hundred pictures do.
+            or dicts with the input as ``images``. A few hundred pictures do; in
+            small batches, for in large ones changes cancel out, too.
         images_of: Finds the input in a batch, where it lies elsewhere.
 
     Raises:
@@ -134,9 +136,7 @@ def score_by_taylor(
     Reference:
         Molchanov, Mallya, Tyree, Frosio & Kautz, "Importance estimation for
         neural network pruning", CVPR 2019, https://arxiv.org/abs/1906.10771,
-        section 3; the sizes are averaged instead of the squares, as in Molchanov
-        et al., "Pruning convolutional neural networks for resource efficient
-        inference", ICLR 2017, https://arxiv.org/abs/1611.06440, section 2.2.
+        section 3.1, equation 8.
     """
     graph = find_channels(net)
     gates = _gates(net, graph)
@@ -152,7 +152,7 @@ def score_by_taylor(
                 _slices(_numpy(weight) * next(gradients), graph.outputs[name]).sum(0)
                 for weight in weights
             )
-            _add(total, graph, name, np.abs(change))
+            _add(total, graph, name, np.square(change))
     if not count:
         raise TinyposeError("expected batches to score channels on, found none")
     return _by_group(graph, total / count)

@@ -18,6 +18,13 @@ MIN_CHANNELS = 4
 DIVISOR = 4
 """Kept channels are a multiple of it: kernels in eight bits run faster so."""
 
+GENTLE_SHARE = 0.5
+"""Channels of a group that stay while other groups still have more of theirs.
+
+Scores do not add up: without half of its channels, a layer needs the others more
+than they say.
+"""
+
 Keep = dict[str, NDArray[np.int64]]
 """For each group, which of its channels stay (num_kept,), ascending, from 0."""
 
@@ -47,7 +54,8 @@ def removal_order(
     """Return all channels that can go, in the order in which they should.
 
     At each step those go whose scores are the least of all groups' for what the
-    network saves by them, given all that is gone already.
+    network saves by them, given all that is gone already. No group goes below
+    ``GENTLE_SHARE`` of its channels before all groups are down to that.
 
     Args:
         net: The network.
@@ -72,25 +80,35 @@ def removal_order(
         name: _chunks(values, min_channels, divisor) for name, values in by_name.items()
     }
     places: dict[str, Places] = {}
-    heap = [(0.0, name) for name in chunks if chunks[name]]
-    heapq.heapify(heap)
-    order = []
-    while heap:
-        _, name = heapq.heappop(heap)
-        chunk = chunks[name][-1]
-        if name not in places:
-            places[name] = costs.places(graph.groups[name].channels[chunk])
-        saved = costs.saved(places[name])
-        value = float(by_name[name][chunk].sum()) / saved if saved else math.inf
-        # What a removal saves only falls while others are made, so values only
-        # rise: one that is still below the others' last ones is the least.
-        if heap and (value, name) > heap[0]:
-            heapq.heappush(heap, (value, name))
-            continue
-        costs.remove(places.pop(name))
-        order.append(Removal(name, np.sort(chunks[name].pop()), costs.total))
-        if chunks[name]:
-            heapq.heappush(heap, (0.0, name))
+    order: list[Removal] = []
+
+    def may_go(name: str, share: float) -> bool:
+        left = sum(map(len, chunks[name][:-1])) + kept[name]
+        return bool(chunks[name]) and left >= share * len(by_name[name])
+
+    kept = {
+        name: len(values) - sum(map(len, chunks[name]))
+        for name, values in by_name.items()
+    }
+    for share in (GENTLE_SHARE, 0.0):
+        heap = [(0.0, name) for name in chunks if may_go(name, share)]
+        heapq.heapify(heap)
+        while heap:
+            _, name = heapq.heappop(heap)
+            chunk = chunks[name][-1]
+            if name not in places:
+                places[name] = costs.places(graph.groups[name].channels[chunk])
+            saved = costs.saved(places[name])
+            value = float(by_name[name][chunk].sum()) / saved if saved else math.inf
+            # What a removal saves only falls while others are made, so values
+            # only rise: one that is still below the others' last ones is the least.
+            if heap and (value, name) > heap[0]:
+                heapq.heappush(heap, (value, name))
+                continue
+            costs.remove(places.pop(name))
+            order.append(Removal(name, np.sort(chunks[name].pop()), costs.total))
+            if may_go(name, share):
+                heapq.heappush(heap, (0.0, name))
     return order
 
 

@@ -15,6 +15,9 @@ from tinypose.training.task import PoseTask
 NUM_PICTURES = 512
 """Training people that the channels are weighed on."""
 
+BATCH_SIZE = 8
+"""Of these; what a channel does for one person another's must not cancel out."""
+
 
 def weigh_channels(
     net: keras.Model, config: Config, dataset: CropDataset, method: str = "taylor"
@@ -40,8 +43,8 @@ def weigh_channels(
         return task.compute_loss(y=batch[1], y_pred=outputs)
 
     chosen = spread_evenly(len(dataset), NUM_PICTURES)
-    size = config.training.batch_size
-    parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+    starts = range(0, len(chosen), BATCH_SIZE)
+    parts = [chosen[start : start + BATCH_SIZE] for start in starts]
     batches = (dataset.batch(part) for part in parts)
     pairs = (
         (

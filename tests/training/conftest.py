@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers.runs import with_values
 from tinypose.config import Config, apply_overrides
 from tinypose.data.pipeline import CropDataset
 from tinypose.data.sample import Sample
@@ -67,4 +68,16 @@ def config() -> Config:
             "training.ema=0.9",
         ],
         "test",
+    )
+
+
+@pytest.fixture(scope="session")
+def conv_config(config: Config) -> Config:
+    """The same with plain convolutions, which eight bits and zeros are made for."""
+    return with_values(
+        config,
+        "family=conv_hourglass",
+        "model={input_hw: [48, 32], num_keypoints: 3, stem_channels: 8, "
+        "channels: [8, 8], encoder_blocks: [0, 1], decoder_convs: [1], "
+        "sigma_cells: 1.0}",
     )

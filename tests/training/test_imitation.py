@@ -20,16 +20,8 @@ LOUD = 100.0
 
 
 @pytest.fixture(scope="module")
-def conv_config(config):
-    return with_values(
-        config,
-        "family=conv_hourglass",
-        "model={input_hw: [48, 32], num_keypoints: 3, stem_channels: 8, "
-        "channels: [8, 8], encoder_blocks: [0, 1], decoder_convs: [1], "
-        "sigma_cells: 1.0}",
-        "training.epochs=30",
-        "training.validate_every=10",
-    )
+def conv_config(conv_config):
+    return with_values(conv_config, "training.epochs=30", "training.validate_every=10")
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,8 @@ from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
 
 
 @pytest.fixture(scope="module")
-def conv_config(config):
-    return with_values(
-        config,
-        "family=conv_hourglass",
-        "model={input_hw: [48, 32], num_keypoints: 3, stem_channels: 8, "
-        "channels: [8, 8], encoder_blocks: [0, 1], decoder_convs: [1], "
-        "sigma_cells: 1.0}",
-        "training.sparsity=0.75",
-    )
+def conv_config(conv_config):
+    return with_values(conv_config, "training.sparsity=0.75")
 
 
 def share_of_zeros(run) -> float:

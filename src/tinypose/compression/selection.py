@@ -80,16 +80,14 @@ def removal_order(
         name: _chunks(values, min_channels, divisor) for name, values in by_name.items()
     }
     places: dict[str, Places] = {}
+    left = {name: len(values) for name, values in by_name.items()}
     order: list[Removal] = []
 
     def may_go(name: str, share: float) -> bool:
-        left = sum(map(len, chunks[name][:-1])) + kept[name]
-        return bool(chunks[name]) and left >= share * len(by_name[name])
+        if not chunks[name]:
+            return False
+        return left[name] - len(chunks[name][-1]) >= share * len(by_name[name])
 
-    kept = {
-        name: len(values) - sum(map(len, chunks[name]))
-        for name, values in by_name.items()
-    }
     for share in (GENTLE_SHARE, 0.0):
         heap = [(0.0, name) for name in chunks if may_go(name, share)]
         heapq.heapify(heap)
@@ -107,6 +105,7 @@ def removal_order(
                 continue
             costs.remove(places.pop(name))
             order.append(Removal(name, np.sort(chunks[name].pop()), costs.total))
+            left[name] -= len(chunk)
             if may_go(name, share):
                 heapq.heappush(heap, (0.0, name))
     return order

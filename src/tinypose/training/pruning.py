@@ -7,13 +7,12 @@ import keras
 from tinypose.compression.importance import Scores, score_channels
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset
-from tinypose.data.selection import spread_evenly
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.training.task import PoseTask
 
 NUM_PICTURES = 512
-"""Training people that the channels are weighed on."""
+"""Training people are enough to weigh the channels on."""
 
 BATCH_SIZE = 8
 """Of these; what a channel does for one person another's must not cancel out."""
@@ -27,7 +26,7 @@ def weigh_channels(
     Args:
         net: The trained network.
         config: Of its run.
-        dataset: Training people; ``NUM_PICTURES`` of them, spread evenly.
+        dataset: Training people; ``NUM_PICTURES`` will do.
         method: ``taylor``, ``magnitude`` or ``batch_norm``; only the first
             looks at data.
 
@@ -42,10 +41,9 @@ def weigh_channels(
     def loss(outputs: Any, batch: Any) -> Any:
         return task.compute_loss(y=batch[1], y_pred=outputs)
 
-    chosen = spread_evenly(len(dataset), NUM_PICTURES)
-    starts = range(0, len(chosen), BATCH_SIZE)
-    parts = [chosen[start : start + BATCH_SIZE] for start in starts]
-    batches = (dataset.batch(part) for part in parts)
+    people = range(len(dataset))
+    starts = people[::BATCH_SIZE]
+    batches = (dataset.batch(people[start : start + BATCH_SIZE]) for start in starts)
     pairs = (
         (
             normalize_images(batch.images),

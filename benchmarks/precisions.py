@@ -18,6 +18,7 @@ from tinypose.data.sample import Sample
 from tinypose.data.selection import crop_people
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.receipt import Receipt, make_receipt
+from tinypose.export.micro import export_micro
 from tinypose.export.onnx import export_onnx
 from tinypose.export.saved_model import export_saved_model
 from tinypose.export.tflite import export_tflite
@@ -26,7 +27,12 @@ from tinypose.files import write_csv
 from tinypose.metadata import CALIBRATED, PRECISIONS
 
 FORMATS = {"onnx": (export_onnx, ".onnx"), "saved_model": (export_saved_model, "")}
+MICRO = "micro"
+"""A folder for microcontrollers, made from the int8 file."""
+
 NUM_CALIBRATION = 200
+NUM_COMPARED = 8
+"""Crops on which both interpreters are compared."""
 
 
 def main() -> None:
@@ -43,7 +49,7 @@ def main() -> None:
     rows = []
     for named in arguments.runs:
         name, _, run = named.partition("=")
-        for kind in (*PRECISIONS, *FORMATS):
+        for kind in (*PRECISIONS, *FORMATS, MICRO):
             weights = Path(run) / "best.keras"
             receipt = measure(weights, kind, samples, examples, data)
             row = {"format": kind, **asdict(receipt)}
@@ -71,10 +77,16 @@ def measure(
             export(net, metadata, path)
         else:
             path = Path(folder) / "model.tflite"
+            precision = "int8" if kind == MICRO else kind
             calibration = (
-                crop_people(examples, metadata) if kind in CALIBRATED else None
+                crop_people(examples, metadata) if precision in CALIBRATED else None
             )
-            export_tflite(net, metadata, path, precision=kind, calibration=calibration)
+            export_tflite(
+                net, metadata, path, precision=precision, calibration=calibration
+            )
+            if kind == MICRO:
+                crops = crop_people(samples[:NUM_COMPARED], metadata)
+                path = export_micro(path, Path(folder) / MICRO, crops).folder
         return make_receipt(path, weights, samples, data)
 
 

@@ -13,6 +13,7 @@ import tinypose
 SOURCE = Path(tinypose.__file__).parent
 
 CORE = {"errors", "files", "geometry", "images", "metadata", "quiet", "skeletons"}
+MICRO = {"micro_folder", "micro_interpreter"}
 # What each part may import, itself and the version aside.
 ALLOWED = {
     "errors": set(),
@@ -22,7 +23,9 @@ ALLOWED = {
     "skeletons": {"errors", "files"},
     "picture_headers": {"errors"},
     "images": {"errors", "files", "geometry", "picture_headers"},
-    "metadata": {"errors", "files", "geometry", "skeletons"},
+    "metadata": {"errors", "files", "geometry", "micro_folder", "skeletons"},
+    "micro_folder": {"errors", "files"},
+    "micro_interpreter": {"errors"},
     "codecs": CORE,
     "drawing": CORE | {"codecs"},
     "data": CORE | {"codecs", "drawing"},
@@ -33,8 +36,8 @@ ALLOWED = {
     | {"codecs", "compression", "config", "data", "drawing", "models"}
     | {"evaluation.pck", "evaluation.references"},
     "compression": CORE | {"models"},
-    "export": CORE | {"codecs", "compression", "data", "models"},
-    "inference": CORE | {"codecs", "drawing", "models", "weights"},
+    "export": CORE | MICRO | {"codecs", "compression", "data", "models"},
+    "inference": CORE | MICRO | {"codecs", "drawing", "models", "weights"},
     "evaluation": CORE | {"codecs", "data", "drawing", "inference"},
 }
 NEVER = {"tensorflow", "keras", "torch", "jax"}

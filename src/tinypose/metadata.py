@@ -3,7 +3,8 @@
 A ``.keras`` file is a zip archive: the metadata is one more member. A
 ``.tflite`` file gets a zip archive appended, which runtimes ignore and every
 unzip program reads: ``unzip -p model.tflite tinypose.json``. An ``.onnx`` file
-holds them among its own properties, a SavedModel in its folder.
+holds them among its own properties, a SavedModel in its folder; in a folder for
+microcontrollers they are in its ``.tflite`` file.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 from tinypose.errors import TinyposeError
 from tinypose.files import atomic_path, explain_os_errors, require_file
 from tinypose.geometry import BOX_PADDING
+from tinypose.micro_folder import read_micro_folder
 from tinypose.skeletons import Skeleton
 
 MEMBER = "tinypose.json"
@@ -211,7 +213,7 @@ def metadata_from_json(text: str | bytes, source: str) -> Metadata:
 
 
 def read_metadata(path: str | Path) -> Metadata:
-    """Read the metadata of a ``.keras`` or ``.tflite`` file or of a SavedModel.
+    """Read the metadata of a ``.keras`` or ``.tflite`` file or of a folder.
 
     Raises:
         TinyposeError: no such file, or it carries no tinypose metadata.
@@ -221,6 +223,8 @@ def read_metadata(path: str | Path) -> Metadata:
         file = require_file(member, "tinypose metadata", MAX_METADATA_BYTES)
         with explain_os_errors(file, "read"):
             return metadata_from_json(file.read_bytes(), str(file))
+    if (folder := read_micro_folder(path)) is not None:
+        path = folder.file
     path = require_file(path, "a model file", max_bytes=MAX_MODEL_BYTES)
     try:
         with explain_os_errors(path, "read"), zipfile.ZipFile(path) as archive:

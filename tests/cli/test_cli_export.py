@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.micro import needs_tflite_micro
 from tinypose.cli.main import main
 from tinypose.errors import TinyposeError
 from tinypose.evaluation import receipt
@@ -424,7 +426,7 @@ def test_a_folder_for_a_microcontroller_comes_from_a_run_or_a_file(
     code, out, _ = tinypose(
         capsys,
         *("export", run, "--to", folder, "--target", "micro", *calibrate),
-        *("--refinement", "quarter", *TWO),
+        *TWO,
     )
     # This network ends in an operator that microcontrollers' runtimes have.
     assert code == 0
@@ -447,3 +449,39 @@ def test_a_folder_for_a_microcontroller_comes_from_a_run_or_a_file(
         *("--target", "micro", *calibrate),
     )
     assert code == 2 and "an exported file takes no --calibrate" in err
+
+
+@needs_tflite_micro
+def test_a_microcontroller_s_folder_has_a_receipt_of_its_own(run, tmp_path, capsys):
+    """Measured in its own runtime, decoded as its C decoder does."""
+    folder = tmp_path / "micro"
+    command = ("export", run, "--to", folder, "--target", "micro", "--receipt")
+    people = ("--calibrate", "stick_people:1-20", "--data", "stick_people:1-6")
+    options = (*people, "--max-drop", 100)
+    for _ in range(2):  # an earlier export is replaced
+        code, out, _ = tinypose(capsys, *command, *options)
+        assert code == 0
+        assert "receipt on stick_people 1-6, 6 people, TensorFlow Lite Micro" in out
+    written = json.loads((tmp_path / "micro.receipt.json").read_text())
+    report = json.loads((folder / "report.json").read_text())
+    metadata = read_metadata(folder)
+    assert written["runtime"] == metadata.receipt["runtime"] == report["runtime"]
+    assert metadata.refinement == "quarter"
+    assert written["file_bytes"] == report["model_bytes"]
+    assert written["peak_memory_bytes"] == report["arena_bytes"]
+    code, out, _ = tinypose(
+        capsys, "export", folder, "--against", run, "--data", "stick_people:1-3"
+    )
+    assert code == 0 and "3 people, TensorFlow Lite Micro" in out
+    assert read_metadata(folder).receipt["num_people"] == 3
+
+
+def test_without_the_interpreter_it_gets_none(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    code, _, err = tinypose(
+        capsys,
+        *("export", run, "--to", tmp_path / "micro", "--target", "micro"),
+        *("--receipt", *TWO),
+    )
+    assert code == 1 and "--receipt: running it as a microcontroller does" in err
+    assert list(tmp_path.iterdir()) == []

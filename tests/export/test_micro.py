@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
@@ -24,9 +25,12 @@ from tinypose.export import micro
 from tinypose.export.litert import run_tflite
 from tinypose.export.micro import export_micro
 from tinypose.export.micro_model import SUPPORTED, resolver_method
-from tinypose.export.micro_run import input_values, run_micro
+from tinypose.export.micro_run import run_micro
 from tinypose.export.tflite import export_tflite
-from tinypose.metadata import write_metadata
+from tinypose.inference.backends import open_backend
+from tinypose.inference.footprint import measure_footprint
+from tinypose.metadata import read_metadata, write_metadata
+from tinypose.micro_interpreter import input_values
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,46 @@ def test_the_array_computes_what_the_exported_file_does(exported, models, crops)
     differences = np.abs(maps - expected) / report.output.scale
     assert differences.mean() < 1
     assert differences.max() < 10
+
+
+@needs_tflite_micro
+def test_the_folder_is_a_model_that_runs_as_on_a_board(exported, crops):
+    """Its heatmaps are those of the C array, as real values, for any batch."""
+    folder, report = exported
+    backend = open_backend(folder)
+    steps = run_micro(array_of(folder), input_values(crops)).outputs
+    expected = (steps.astype(np.float64) - report.output.zero_point) * (
+        report.output.scale
+    )
+    np.testing.assert_allclose(backend(crops), expected, rtol=1e-6)
+    assert backend(crops[:0]).shape == (0, 16, 12, 3)
+    assert backend.runtime == report.runtime
+    assert backend.runtime.startswith("TensorFlow Lite Micro ")
+    footprint = measure_footprint(folder)
+    assert footprint.file_bytes == report.model_bytes
+    assert footprint.peak_memory_bytes == report.arena_bytes
+
+
+@needs_tflite_micro
+def test_a_folder_that_was_changed_is_one_line(exported, tmp_path):
+    folder = tmp_path / "micro"
+    shutil.copytree(exported[0], folder)
+    file = folder / "test.tflite"
+    metadata = read_metadata(file)
+    file.write_bytes(file.read_bytes()[:5000])
+    write_metadata(file, metadata)
+    with pytest.raises(TinyposeError, match="is the file damaged") as error:
+        open_backend(folder)
+    assert "\n" not in str(error.value)
+    file.unlink()
+    with pytest.raises(TinyposeError, match=r"test\.tflite: expected a model file"):
+        open_backend(folder)
+
+
+def test_without_the_interpreter_a_folder_does_not_run(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    with pytest.raises(TinyposeError, match="run  pip install tflite-micro"):
+        open_backend(exported[0])
 
 
 def test_the_file_beside_it_computes_the_very_same(exported, models, crops):

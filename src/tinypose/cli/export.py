@@ -24,7 +24,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
     "tflite": (),
     "onnx": ("--precision", "--calibrate"),
     "saved_model": ("--precision", "--calibrate", "--batch"),
-    "micro": ("--precision", "--heads", "--batch"),
+    "micro": ("--precision", "--heads", "--batch", "--refinement"),
     "weights": (
         *("--precision", "--calibrate", "--batch", "--heads"),
         *("--data", "--receipt"),
@@ -143,6 +143,7 @@ def export(
         "--precision": precision != "float32",
         "--calibrate": calibrate,
         "--receipt": receipt,
+        "--refinement": refinement,
     }
     given = _given(name, licence, refinement)
     if against is not None:

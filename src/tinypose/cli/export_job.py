@@ -17,6 +17,7 @@ from tinypose.cli.export_receipt import (
 from tinypose.cli.quiet import load_keras
 from tinypose.cli.run_weights import find_weights
 from tinypose.errors import TinyposeError, UsageError
+from tinypose.micro_interpreter import require_installed
 
 if TYPE_CHECKING:
     from tinypose.data.sample import Sample
@@ -75,6 +76,8 @@ class ExportJob:
         from tinypose.data.sources import load_data
 
         weights = find_weights(self.run)
+        if self.kind == "micro" and self.receipt:
+            require_installed("--receipt")
         calibrate = self._calibration_data()
         specs = self.data or calibrate or (DEFAULT_DATA,)
         limit = None if self.receipt else NUM_PICTURES
@@ -125,7 +128,11 @@ class ExportJob:
                     calibration=calibration,
                     check=check,
                 )
-                check.micro = write_micro(file, self.to, check.crops, metadata.name)
+                check.micro = write_micro(
+                    *(file, self.to, check.crops, metadata.name),
+                    # The receipt is the folder's, in its own runtime.
+                    check.measure if self.receipt else None,
+                )
             return written
         return export_tflite(
             net,
@@ -159,24 +166,21 @@ class ExportJob:
 
         height, width = metadata.input_hw
         batch = "any" if self.kind == "saved_model" else self.batch
-        file = self.to
-        if check.micro is not None:
-            file = self.to / f"{check.micro.name}.tflite"
-        else:
+        if check.micro is None:
             typer.echo(
                 f"wrote {self.to}: {size_bytes(self.to) / 1000:.0f} kB, "
                 f"pictures ({batch}, {height}, {width}, 3) in, {metadata.output} out"
             )
         _report_agreement(check.agreement)
         if check.receipt is not None:
-            write_receipt(file, check.receipt, check.layers)
+            write_receipt(self.to, check.receipt, check.layers)
             for line in check.receipt.lines():
                 typer.echo(line)
         if check.micro is not None:
             say_next(self.to)
         else:
             typer.echo(
-                f"next:  tinypose predict PICTURE --model {file} --save predictions"
+                f"next:  tinypose predict PICTURE --model {self.to} --save predictions"
             )
 
 
@@ -215,12 +219,14 @@ class _Check:
             self.net, backend.metadata, self.crops, backend(self.crops)
         )
         _require_agreement(self.agreement, self.job.to, self.job.precision)
-        if self.job.receipt:
-            self._measure(file, backend.metadata)
+        if self.job.receipt and self.job.kind != "micro":
+            self.measure(file)
 
-    def _measure(self, file: Path, metadata: "Metadata") -> None:
+    def measure(self, file: Path) -> None:
+        """Measure file and network; write what was found into the file."""
         from tinypose.export.layer_errors import layer_errors
         from tinypose.export.rewrite import rewrite_metadata
+        from tinypose.inference.backends import open_backend
 
         if self.calibration is not None:
             self.layers = layer_errors(
@@ -230,7 +236,8 @@ class _Check:
         require_accuracy(
             self.receipt, self.job.max_drop, f"{self.job.to}: not written", self.layers
         )
-        rewrite_metadata(file, replace(metadata, receipt=self.receipt.to_dict()))
+        metadata = replace(open_backend(file).metadata, receipt=self.receipt.to_dict())
+        rewrite_metadata(file, metadata)
 
 
 def _write_weights(run: Path, to: Path, given: dict[str, Any]) -> None:

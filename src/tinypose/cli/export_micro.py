@@ -1,6 +1,6 @@
 """``tinypose export --target micro``: the folder for a microcontroller."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,11 +45,17 @@ def repack_micro(
     say_next(to)
 
 
-def write_micro(file: Path, to: Path, crops: "Image", name: str) -> "MicroReport":
-    """Write the folder and say what is in it."""
+def write_micro(
+    file: Path,
+    to: Path,
+    crops: "Image",
+    name: str,
+    check: "Callable[[Path], None] | None" = None,
+) -> "MicroReport":
+    """Write the folder and say what is in it; see ``export_micro``."""
     from tinypose.export.micro import export_micro
 
-    report = export_micro(file, to, crops, name=name)
+    report = export_micro(file, to, crops, name=name, check=check)
     typer.echo(
         f"wrote {to}: C sources, {report.model_bytes / 1000:.0f} kB of model, "
         f"operators {', '.join(report.operators)}"
@@ -62,7 +68,7 @@ def write_micro(file: Path, to: Path, crops: "Image", name: str) -> "MicroReport
         )
     else:
         typer.echo(
-            f"run in TensorFlow Lite Micro ({report.runtime}): arena of "
+            f"run in {report.runtime}: arena of "
             f"{report.arena_bytes / 1000:.0f} kB, {100 * (report.equal or 0):.1f} % of "
             f"values equal LiteRT's, largest difference {report.largest_difference} "
             "steps"

@@ -62,9 +62,10 @@ class Receipt:
             same people for both.
         change_high: Its upper end.
         milliseconds: Median of one crop through the file, one thread.
-        file_bytes: Size of the file, without this receipt.
+        file_bytes: Size of the file, without this receipt; of a folder for
+            microcontrollers, the model's in flash.
         peak_memory_bytes: Of a process that does nothing else; None where the
-            system does not say.
+            system does not say. Of a folder for microcontrollers, the arena.
     """
 
     model: str
@@ -94,11 +95,11 @@ class Receipt:
 
     def lines(self) -> list[str]:
         """Return what a person wants to read of it."""
-        memory = (
-            f", {self.peak_memory_bytes / 2**20:.0f} MiB at most"
-            if self.peak_memory_bytes
-            else ""
-        )
+        memory = ""
+        if self.peak_memory_bytes:
+            kib = self.peak_memory_bytes / 2**10
+            memory = f"{kib:.0f} KiB" if kib < 1024 else f"{kib / 1024:.0f} MiB"
+            memory = f", {memory} of memory at most"
         distances = "no keypoint that the network sees clearly; train longer"
         if self.median_px is not None:
             distances = (
@@ -126,7 +127,8 @@ def make_receipt(
     """Measure a file against the network that it was made from.
 
     Args:
-        path: The file: ``.tflite``, ``.onnx``, or a SavedModel's folder.
+        path: The file: ``.tflite``, ``.onnx``, a SavedModel's folder or one for
+            microcontrollers.
         network: The ``.keras`` file, or its run folder.
         samples: Labelled people.
         data: What they are, for the receipt.

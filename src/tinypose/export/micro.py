@@ -6,7 +6,7 @@ it computes was checked in TensorFlow Lite Micro's own interpreter where that is
 installed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,21 @@ from tinypose import __version__
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.export.litert import require_tflite_path
 from tinypose.export.micro_model import MicroModel, Quantisation, cut_network
-from tinypose.export.micro_run import PACKAGE, input_values, run_micro, run_reference
+from tinypose.export.micro_run import run_micro, run_reference
 from tinypose.export.micro_text import FIXED, fixed_source, identifier, model_sources
 from tinypose.files import (
     atomic_folder,
     explain_os_errors,
-    read_json,
     write_json,
     write_text,
 )
 from tinypose.metadata import Metadata, read_metadata, write_metadata
+from tinypose.micro_folder import KIND, REPORT, read_micro_folder
+from tinypose.micro_interpreter import PACKAGE, input_values
 
-REPORT = "report.json"
-KIND = "tinypose microcontroller export"
+REFINEMENT = "quarter"
+"""How the C decoder refines peaks; see ``HeatmapCodec.decode``."""
+
 MAX_STEPS = 1
 """Largest difference from LiteRT, in steps of the int8 heatmaps."""
 
@@ -47,13 +49,13 @@ class MicroReport:
     Args:
         folder: The folder.
         name: What the model's files and symbols begin with.
-        files: Size in bytes of each file, by name.
+        files: Names of all files but the report.
         model_bytes: Size of the model in flash.
         arena_bytes: Memory that it was seen to run in; None if it was not run.
         operators: Those that it uses, as the file format names them.
         input: Quantisation of the picture.
         output: Quantisation of the heatmaps.
-        runtime: Version of the package tflite-micro that ran it; None if that
+        runtime: What ran it, with its version; None if the package tflite-micro
             is not installed.
         largest_difference: From LiteRT, in steps of the int8 heatmaps; None if
             it was not run.
@@ -62,7 +64,7 @@ class MicroReport:
 
     folder: Path
     name: str
-    files: dict[str, int]
+    files: tuple[str, ...]
     model_bytes: int
     arena_bytes: int | None
     operators: tuple[str, ...]
@@ -89,6 +91,7 @@ def export_micro(
     crops: NDArray[np.uint8],
     *,
     name: str | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> MicroReport:
     """Write a folder with all that a microcontroller's program needs of a model.
 
@@ -99,6 +102,8 @@ def export_micro(
             Micro and LiteRT are compared; one or more.
         name: What its files and symbols begin with, and the model's name; by
             default that of the model.
+        check: Called with the finished folder, under a temporary name; what it
+            raises stops the export.
 
     Returns:
         What was written and measured.
@@ -116,15 +121,22 @@ def export_micro(
             f"expected crops (1 or more, {metadata.input_hw[0]}, "
             f"{metadata.input_hw[1]}, 3), received {crops.shape}"
         )
+    # What was measured of the file was decoded in another way.
     metadata = replace(
-        metadata, name=name or metadata.name, output="heatmaps", version=__version__
+        metadata,
+        name=name or metadata.name,
+        output="heatmaps",
+        refinement=REFINEMENT,
+        accuracy={},
+        receipt={},
+        version=__version__,
     )
     _require_free(folder)
     with explain_os_errors(model, "read"):
         data = model.read_bytes()
     network = cut_network(data, str(model), heatmaps_shape)
     trial = _try(network, crops, str(model))
-    return _write(folder, metadata, network, trial)
+    return _write(folder, metadata, network, trial, check)
 
 
 def _heatmaps_shape(model: Path, metadata: Metadata) -> tuple[int, ...]:
@@ -170,13 +182,10 @@ def _require_free(folder: Path) -> None:
 
 def _known(folder: Path, found: Iterable[str]) -> set[str]:
     """Return which files of a folder an earlier export and its Makefile wrote."""
-    try:
-        report = read_json(folder / REPORT)
-        if report["kind"] != KIND:
-            return set()
-        written = {REPORT, *map(str, report["files"])}
-    except (TinyposeError, KeyError, TypeError):
+    before = read_micro_folder(folder)
+    if before is None:
         return set()
+    written = {REPORT, *before.files}
     objects = {name for name in found if f"{name.removesuffix('.o')}.c" in written}
     return written | objects | set(_BUILT)
 
@@ -207,11 +216,15 @@ def _try(network: MicroModel, crops: NDArray[np.uint8], source: str) -> _Trial:
             f"the two computes an operator wrongly: try another version of {PACKAGE}"
         )
     equal = float(np.mean(steps == 0))
-    return _Trial(run.arena_bytes, run.version, largest, equal)
+    return _Trial(run.arena_bytes, run.runtime, largest, equal)
 
 
 def _write(
-    folder: Path, metadata: Metadata, network: MicroModel, trial: _Trial
+    folder: Path,
+    metadata: Metadata,
+    network: MicroModel,
+    trial: _Trial,
+    check: Callable[[Path], None] | None,
 ) -> MicroReport:
     name = identifier(metadata.name)
     texts = {source: fixed_source(source) for source in FIXED}
@@ -225,9 +238,7 @@ def _write(
         report = MicroReport(
             folder=folder,
             name=name,
-            files={
-                path.name: path.stat().st_size for path in sorted(temporary.iterdir())
-            },
+            files=tuple(sorted(path.name for path in temporary.iterdir())),
             model_bytes=len(network.data),
             operators=network.operators,
             input=network.input,
@@ -235,6 +246,8 @@ def _write(
             **asdict(trial),
         )
         write_json(temporary / REPORT, _as_json(report))
+        if check is not None:
+            check(temporary)
     return report
 
 

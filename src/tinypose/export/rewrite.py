@@ -10,10 +10,11 @@ from tinypose.metadata import (
     is_saved_model,
     replace_metadata,
 )
+from tinypose.micro_folder import read_micro_folder
 
 
 def rewrite_metadata(path: str | Path, metadata: Metadata) -> None:
-    """Replace the metadata of a ``.tflite`` or ``.onnx`` file or a SavedModel.
+    """Replace the metadata of a ``.tflite`` or ``.onnx`` file or of a folder.
 
     Raises:
         TinyposeError: it carries none yet, or cannot be written.
@@ -23,5 +24,7 @@ def rewrite_metadata(path: str | Path, metadata: Metadata) -> None:
         write_json(path / SAVED_MODEL_MEMBER, metadata.to_dict())
     elif path.suffix.lower() == ".onnx":
         replace_onnx_metadata(path, metadata)
+    elif (folder := read_micro_folder(path)) is not None:
+        replace_metadata(folder.file, metadata)
     else:
         replace_metadata(path, metadata)

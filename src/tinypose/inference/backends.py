@@ -16,9 +16,11 @@ from tinypose.errors import TinyposeError
 from tinypose.images import Image
 from tinypose.inference.keras_backend import KerasBackend
 from tinypose.inference.litert_backend import LiteRTBackend
+from tinypose.inference.micro_backend import MicroBackend
 from tinypose.inference.onnx_backend import OnnxBackend
 from tinypose.inference.saved_model_backend import SavedModelBackend
 from tinypose.metadata import Metadata, is_saved_model
+from tinypose.micro_folder import read_micro_folder
 
 MODEL_SUFFIXES = (".tflite", ".keras", ".onnx")
 
@@ -38,8 +40,8 @@ def open_backend(path: str | Path, *, num_threads: int | None = None) -> Backend
     """Load a model file; its suffix decides how.
 
     Args:
-        path: A ``.tflite``, ``.onnx`` or ``.keras`` file, or a SavedModel's
-            folder, that tinypose wrote.
+        path: A ``.tflite``, ``.onnx`` or ``.keras`` file, a SavedModel's folder
+            or one for microcontrollers, that tinypose wrote.
         num_threads: Threads that LiteRT and ONNX Runtime may use; None for the
             machine's cores, at most four.
 
@@ -50,6 +52,8 @@ def open_backend(path: str | Path, *, num_threads: int | None = None) -> Backend
     path = Path(path)
     if is_saved_model(path):
         return SavedModelBackend(path)
+    if read_micro_folder(path) is not None:
+        return MicroBackend(path)
     suffix = path.suffix.lower()
     if path.exists() and suffix not in MODEL_SUFFIXES:
         raise TinyposeError(

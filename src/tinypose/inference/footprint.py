@@ -20,6 +20,7 @@ import tinypose
 from tinypose.errors import TinyposeError
 from tinypose.inference.backends import open_backend
 from tinypose.inference.memory import peak_memory
+from tinypose.micro_folder import read_micro_folder
 
 WARM_UP, RUNS = 10, 100
 """Runs before the measurement, and its runs."""
@@ -30,11 +31,13 @@ class Footprint:
     """The cost of a model file.
 
     Args:
-        file_bytes: Size of the file, or of the whole folder.
+        file_bytes: Size of the file, or of the whole folder; of one for
+            microcontrollers, the model's in flash.
         milliseconds: Median of one crop through the model, one thread.
         start_seconds: From nothing loaded but NumPy to the first result.
         peak_memory_bytes: Of the whole process, Python and NumPy included;
-            None where the system does not say.
+            None where the system does not say. Of a folder for microcontrollers,
+            the arena.
     """
 
     file_bytes: int
@@ -88,11 +91,12 @@ def _measure(path: str) -> Footprint:
     backend = open_backend(path, num_threads=1)
     backend(_crop(backend.metadata.input_hw))
     start = time.perf_counter() - begun
+    folder = read_micro_folder(path)
     return Footprint(
-        file_bytes=size_bytes(path),
+        file_bytes=folder.model_bytes if folder else size_bytes(path),
         milliseconds=latency(path),
         start_seconds=start,
-        peak_memory_bytes=peak_memory(),
+        peak_memory_bytes=folder.arena_bytes if folder else peak_memory(),
     )
 
 

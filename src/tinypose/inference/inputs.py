@@ -11,6 +11,7 @@ from tinypose.geometry import FloatArray, image_box
 from tinypose.images import Image, as_image, read_image
 from tinypose.inference.search import overlap
 from tinypose.metadata import is_saved_model
+from tinypose.micro_folder import read_micro_folder
 from tinypose.weights import shipped
 
 BEST_MODEL = "best.keras"
@@ -27,7 +28,7 @@ def find_model(model: str | Path) -> Path:
     if str(model) in models:
         return models[str(model)]
     path = Path(model)
-    if is_saved_model(path):
+    if is_saved_model(path) or read_micro_folder(path) is not None:
         return path
     if path.is_dir():
         if not (path / BEST_MODEL).is_file():

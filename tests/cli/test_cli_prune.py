@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tinypose.cli.main import main
-from tinypose.cli.prune import Target, measurer, parse_target
+from tinypose.cli.prune import parse_target
+from tinypose.cli.prune_job import Target, measurer
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.config import apply_overrides, save_config
 from tinypose.errors import UsageError

@@ -1,0 +1,333 @@
+"""What ``tinypose prune`` does once its options are understood."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tinypose.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinypose.config import Config
+    from tinypose.metadata import Metadata
+    from tinypose.training.run_dir import RunDir
+
+SAVES = {
+    "macs": "macs",
+    "latency": "macs",
+    "parameters": "parameters",
+    "size": "parameters",
+}
+"""What a channel has to save to go early, for each target."""
+
+LEARNING_RATE = 0.3
+"""Of the learning rate of the run that is pruned."""
+
+REQUEST = "request.json"
+"""What was asked for, in the folder that is made."""
+
+REPORT = "prune.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the pruned network may cost.
+
+    Args:
+        kind: ``macs``, ``parameters``, ``size`` (bytes), ``latency``
+            (milliseconds) or ``sparsity`` (a share).
+        value: In the smallest unit; milliseconds for ``latency``.
+    """
+
+    kind: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneJob:
+    """One run of the command.
+
+    Args:
+        run: The run folder to start from.
+        out: The run folder to make.
+        target: What the network may cost.
+        record: What is trained on; see ``training_record``.
+        changes: Overrides of the configuration.
+        rounds: Of removing channels and training.
+        importance: How channels are weighed.
+        device: What is trained on.
+        quiet: Print nothing.
+    """
+
+    run: Path
+    out: Path
+    target: Target
+    record: dict[str, Any]
+    changes: list[str]
+    rounds: int
+    importance: str
+    device: str
+    quiet: bool
+
+    def do(self) -> None:
+        """Make what is missing and train it; begun before, go on."""
+        self._check_folder()
+        if self.target.kind == "sparsity":
+            self._train_sparse()
+        else:
+            self._train_rounds()
+
+    @cached_property
+    def request(self) -> dict[str, Any]:
+        """What was asked for, as in ``request.json``."""
+        return {
+            "run": str(self.run.absolute()),
+            "target": {self.target.kind: self.target.value},
+            "data": self.record["data"],
+            "limit": self.record["limit"],
+            "rounds": self.rounds,
+            "importance": self.importance,
+            "set": self.changes,
+        }
+
+    def _check_folder(self) -> None:
+        """Check that nothing but the same request has been begun in the folder.
+
+        Raises:
+            UsageError: another run is there, or other things were asked for.
+        """
+        from tinypose.files import read_json
+        from tinypose.training.run_dir import RunDir
+
+        out = self.out
+        if out.resolve() == self.run.resolve():
+            raise UsageError(f"--out {out}: expected another folder than the run's own")
+        if not (out / REQUEST).exists():
+            if RunDir(out).config.exists():
+                raise UsageError(
+                    f"--out {out}: expected a new folder, found a run that this "
+                    "command did not make"
+                )
+            return
+        before = read_json(out / REQUEST, "what was asked of tinypose prune")
+        for key, value in self.request.items():
+            if before.get(key) != value:
+                raise UsageError(
+                    f"--out {out}: expected the same request as it was begun with "
+                    f"({key}: {before.get(key)}), found {value}; choose another folder"
+                )
+
+    def _train_sparse(self) -> None:
+        """Train on while the smallest weights become zero."""
+        from tinypose.config import save_config
+        from tinypose.files import write_json
+        from tinypose.training.run_dir import RunDir
+
+        run_dir = RunDir(self.out)
+        if not run_dir.network.exists():
+            net, metadata = _network(self.run)
+            sparsity = f"training.sparsity={self.target.value}"
+            config = self._config_after(
+                self.run, metadata, LEARNING_RATE, [sparsity, *self.changes]
+            )
+            write_json(self.out / REQUEST, self.request)
+            save_config(run_dir.config, config)
+            _save_network(run_dir, net, metadata)
+        self._train(self.out)
+
+    def _train_rounds(self) -> None:
+        """Remove channels and train, round by round."""
+        from tinypose.files import write_json
+        from tinypose.training.run_dir import RunDir
+
+        goal, source, start = self.target, self.run, 0.0
+        measure = measurer(goal)
+        for number in range(1, self.rounds + 1):
+            last = number == self.rounds
+            folder = self.out if last else self.out / f"round_{number}"
+            if not RunDir(folder).network.exists():
+                start = start or self._starting_cost(measure)
+                # Each round takes the same share of what the last one left.
+                share = (goal.value / start) ** (number / self.rounds)
+                if number == 1:
+                    write_json(self.out / REQUEST, self.request)
+                factor = LEARNING_RATE if number == 1 else 1.0
+                self._make(source, folder, start * share, factor, measure)
+            self._train(folder)
+            source = folder
+
+    def _starting_cost(self, measure: "Callable[[Any, Metadata], float]") -> float:
+        """Return what the run's network costs.
+
+        Raises:
+            UsageError: it costs no more than the target already.
+        """
+        cost = measure(*_network(self.run))
+        if cost <= self.target.value:
+            raise UsageError(
+                f"--target {self.target.kind}: expected less than {self.run} has, "
+                f"{cost:,.4g}, found {self.target.value:,.4g}"
+            )
+        return cost
+
+    def _make(
+        self,
+        source: Path,
+        folder: Path,
+        cost: float,
+        factor: float,
+        measure: "Callable[[Any, Metadata], float]",
+    ) -> None:
+        """Prune a run's network and write what the next run starts with.
+
+        Args:
+            source: The run.
+            folder: Of the next run.
+            cost: What its network may cost, in the target's unit.
+            factor: Of the run's learning rate.
+            measure: Measures a network in that unit.
+        """
+        from tinypose.compression.pruning import shrink_to
+        from tinypose.config import save_config
+        from tinypose.data.pipeline import CropDataset
+        from tinypose.data.selection import spread_evenly
+        from tinypose.data.sources import load_data
+        from tinypose.files import write_json
+        from tinypose.models.cost import count_macs, count_parameters
+        from tinypose.skeletons import load_skeleton
+        from tinypose.training.pruning import NUM_PICTURES, weigh_channels
+        from tinypose.training.run_dir import RunDir
+
+        net, metadata = _network(source)
+        config = self._config_after(source, metadata, factor, self.changes)
+        people = load_data(self.record["data"], load_skeleton(config.skeleton))
+        # Of all data sets, not of the first alone.
+        chosen = [people[index] for index in spread_evenly(len(people), NUM_PICTURES)]
+        dataset = CropDataset(chosen, config.model.input_hw, padding=config.padding)
+        scores = weigh_channels(net, config, dataset, self.importance)
+        pruned = shrink_to(
+            net,
+            scores,
+            lambda smaller: measure(smaller, metadata),
+            cost,
+            cost=SAVES[self.target.kind],
+        )
+        run_dir = RunDir(folder)
+        save_config(run_dir.config, config)
+        report = {
+            "source": str(source.absolute()),
+            "target": {self.target.kind: cost},
+            "reached": pruned.value,
+            "macs": [count_macs(net), count_macs(pruned.net)],
+            "parameters": [count_parameters(net), count_parameters(pruned.net)],
+            "kept": {name: len(kept) for name, kept in pruned.keep.items()},
+        }
+        write_json(folder / REPORT, report)
+        _save_network(run_dir, pruned.net, metadata)
+        if not self.quiet:
+            (macs, fewer), (parameters, less) = report["macs"], report["parameters"]
+            typer.echo(
+                f"{folder}: {macs / 1e6:.1f} -> {fewer / 1e6:.1f} million "
+                f"multiply-accumulates, {parameters:,} -> {less:,} parameters"
+            )
+
+    @staticmethod
+    def _config_after(
+        source: Path, metadata: "Metadata", factor: float, changes: list[str]
+    ) -> "Config":
+        """Return the configuration of the training that follows."""
+        from tinypose.config import apply_overrides
+
+        values = dict(metadata.config)
+        rate = factor * values["training"]["learning_rate"]
+        first = [
+            "training.first_sizes=[]",
+            "training.sparsity=0",
+            f"training.learning_rate={rate}",
+        ]
+        return apply_overrides(values, [*first, *changes], str(source))
+
+    def _train(self, folder: Path) -> None:
+        """Train a pruned network, from where it stands."""
+        from tinypose.cli.train import continue_run, start_run
+        from tinypose.config import load_config
+        from tinypose.training.run_dir import RunDir
+
+        run_dir = RunDir(folder)
+        if not run_dir.run.exists():
+            start_run(folder, self.record, self.device, self.quiet)
+            return
+        loaded = run_dir.load_checkpoint()
+        epochs = load_config(run_dir.config).training.epochs
+        if loaded is None or loaded[1].epoch < epochs:
+            continue_run(folder, self.device, self.quiet)
+        elif not self.quiet:
+            typer.echo(f"{folder}: trained already")
+
+
+def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
+    """Return what measures a network with its metadata in the target's unit."""
+    from tinypose.models.cost import count_macs, count_parameters
+
+    if target.kind == "macs":
+        return lambda net, metadata: float(count_macs(net))
+    if target.kind == "parameters":
+        return lambda net, metadata: float(count_parameters(net))
+
+    def measure(net: Any, metadata: "Metadata") -> float:
+        from tinypose.export.tflite import export_tflite
+        from tinypose.export.wrapper import noise_crops
+        from tinypose.inference.footprint import latency
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.tflite"
+            # Ranges change neither size nor time: noise will do.
+            crops = noise_crops(metadata, 2)
+            export_tflite(net, metadata, path, precision="int8", calibration=crops)
+            if target.kind == "size":
+                return float(path.stat().st_size)
+            return latency(path)
+
+    return measure
+
+
+def training_record(
+    run: Path, data: list[str] | None, val: list[str] | None, limit: int | None
+) -> dict[str, Any]:
+    """Return what the pruned run trains on."""
+    from tinypose.data.sources import absolute_spec
+    from tinypose.training.run_dir import RunDir
+
+    before: dict[str, Any] = {"data": [], "validation": [], "limit": None}
+    if RunDir(run).run.exists():
+        before = RunDir(run).read_run()
+    record = {
+        "data": [absolute_spec(spec) for spec in data or before["data"]],
+        "validation": [absolute_spec(spec) for spec in val or before["validation"]],
+        "limit": limit or before["limit"],
+        "init": None,
+    }
+    if not record["data"]:
+        raise UsageError(f"{run}: expected --data NAME=PATH, the training data")
+    return record
+
+
+def _network(run: Path) -> "tuple[Any, Metadata]":
+    from tinypose.cli.run_weights import find_weights
+    from tinypose.export.wrapper import load_net
+
+    return load_net(find_weights(run))
+
+
+def _save_network(run_dir: "RunDir", net: Any, metadata: "Metadata") -> None:
+    """Write what a training starts with; its presence says that it has begun."""
+    from tinypose.files import atomic_path
+    from tinypose.metadata import write_metadata
+
+    with atomic_path(run_dir.network) as temporary:
+        net.save(temporary)
+        write_metadata(temporary, replace(metadata, accuracy={}, receipt={}))

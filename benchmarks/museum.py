@@ -62,8 +62,11 @@ ROAD = (
 """In the order of the lessons."""
 
 MINUTES = 40.0
-PROBE_STEPS = 12
-"""Steps over which the speed of a phase is measured, after two that warm up."""
+PROBE_WARM_UP, PROBE_STEPS = 20, 40
+"""Steps before the speed of a phase is measured, and the measurement's own.
+
+The first steps trace the network and wait for pictures that nobody has read yet.
+"""
 
 HEADER = (
     "family",
@@ -213,11 +216,11 @@ def seconds_per_epoch(config: Config, phase: object, dataset: CropDataset) -> fl
     task = build_task(config, batches.steps_per_epoch, phase=phase)
     data = task.prepare(batches.epoch(0))
     begun = 0.0
-    for step, (inputs, labels) in enumerate(data.take(PROBE_STEPS + 2)):
-        if step == 2:
+    for step, (inputs, labels) in enumerate(data.take(PROBE_WARM_UP + PROBE_STEPS)):
+        if step == PROBE_WARM_UP:
             begun = time.perf_counter()
         task.train_on_batch(inputs, labels)
-    steps = min(PROBE_STEPS, batches.steps_per_epoch - 2)
+    steps = min(PROBE_STEPS, batches.steps_per_epoch - PROBE_WARM_UP)
     return (time.perf_counter() - begun) / steps * batches.steps_per_epoch
 
 

@@ -15,21 +15,14 @@ from tinypose.export.tflite import export_tflite
 from tinypose.geometry import crop_affine
 from tinypose.images import warp_image
 from tinypose.metadata import Metadata
+from tinypose.micro_interpreter import is_installed
 from tinypose.models import build_model
 
 HW = (64, 48)
 
 
-def has_tflite_micro() -> bool:
-    try:
-        import tflite_micro  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 needs_tflite_micro = pytest.mark.skipif(
-    not has_tflite_micro(),
+    not is_installed(),
     reason="needs the package tflite-micro, which has wheels for Linux on x86-64 only",
 )
 needs_compiler = pytest.mark.skipif(

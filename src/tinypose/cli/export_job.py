@@ -17,7 +17,6 @@ from tinypose.cli.export_receipt import (
 from tinypose.cli.quiet import load_keras
 from tinypose.cli.run_weights import find_weights
 from tinypose.errors import TinyposeError, UsageError
-from tinypose.micro_interpreter import require_installed
 
 if TYPE_CHECKING:
     from tinypose.data.sample import Sample
@@ -77,6 +76,8 @@ class ExportJob:
 
         weights = find_weights(self.run)
         if self.kind == "micro" and self.receipt:
+            from tinypose.micro_interpreter import require_installed
+
             require_installed("--receipt")
         calibrate = self._calibration_data()
         specs = self.data or calibrate or (DEFAULT_DATA,)

@@ -43,6 +43,7 @@ from tinypose.inference.footprint import latency
 from tinypose.inference.predictor import Predictor
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
+from tinypose.models.phases import phase_ends
 from tinypose.skeletons import load_skeleton
 from tinypose.training.display import Display
 from tinypose.training.run_dir import RunDir
@@ -62,10 +63,11 @@ ROAD = (
 """In the order of the lessons."""
 
 MINUTES = 40.0
-PROBE_WARM_UP, PROBE_STEPS = 20, 40
-"""Steps before the speed of a phase is measured, and the measurement's own.
+PROBE_WARM_UP, PROBE_BLOCK, PROBE_BLOCKS = 20, 10, 10
+"""Steps before the speed of a phase is measured, steps of a block, and blocks.
 
-The first steps trace the network and wait for pictures that nobody has read yet.
+The first steps trace the network and fill the queue of batches; the fastest block
+is the machine's own speed, whatever else it did during the others.
 """
 
 HEADER = (
@@ -129,8 +131,11 @@ def measure(family: str, arguments: argparse.Namespace) -> None:
             ),
             display,
         )
-    # Epochs report their speed, which leaves out validation and interruptions.
-    seconds = sum(len(training) / row[4] for row in progress.history)
+    seconds = training_seconds(
+        # Epochs report their speed, which leaves out validation and interruptions.
+        [len(training) / row[4] for row in progress.history],
+        phase_ends(FAMILIES[family].phases(config.model), config.training.epochs),
+    )
     predictor = Predictor(run_dir.path)
     result = evaluate(predictor, people, batch_size=16)
     net, metadata = load_net(run_dir.best)
@@ -209,19 +214,47 @@ def affordable(seconds: Sequence[float], shares: Sequence[float], budget: float)
     return max(round(budget / mean), 1)
 
 
+def training_seconds(epochs: Sequence[float], ends: Sequence[int]) -> float:
+    """Return how long a training takes on a machine of its own.
+
+    An epoch during which the machine did something else too is no rare thing in
+    hours: every epoch counts as the median one of its phase.
+
+    Args:
+        epochs: Seconds of each.
+        ends: Number of epochs after which each phase ends.
+    """
+    begins = [0, *ends[:-1]]
+    parts = [epochs[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    return float(sum(len(part) * np.median(part) for part in parts))
+
+
 def seconds_per_epoch(config: Config, phase: object, dataset: CropDataset) -> float:
     """Return how long an epoch of a phase takes, judged by a few steps."""
     training = config.training
     batches = TrainingBatches(dataset, training.batch_size, config.augment, 0)
     task = build_task(config, batches.steps_per_epoch, phase=phase)
-    data = task.prepare(batches.epoch(0))
-    begun = 0.0
-    for step, (inputs, labels) in enumerate(data.take(PROBE_WARM_UP + PROBE_STEPS)):
-        if step == PROBE_WARM_UP:
-            begun = time.perf_counter()
+    times = []
+    steps = PROBE_WARM_UP + PROBE_BLOCK * PROBE_BLOCKS
+    for inputs, labels in task.prepare(batches.epoch(0)).take(steps):
         task.train_on_batch(inputs, labels)
-    steps = min(PROBE_STEPS, batches.steps_per_epoch - PROBE_WARM_UP)
-    return (time.perf_counter() - begun) / steps * batches.steps_per_epoch
+        times.append(time.perf_counter())
+    return fastest_step(times) * batches.steps_per_epoch
+
+
+def fastest_step(times: Sequence[float]) -> float:
+    """Return the seconds that a step takes in the fastest block of a probe.
+
+    Args:
+        times: When each of its steps was done, in seconds.
+    """
+    ends = times[PROBE_WARM_UP - 1 :: PROBE_BLOCK]
+    if len(ends) < 2:
+        raise SystemExit(
+            f"expected training data for {PROBE_WARM_UP + PROBE_BLOCK} steps or more, "
+            f"found {len(times)}"
+        )
+    return float(np.diff(ends).min()) / PROBE_BLOCK
 
 
 def figures(result: Evaluation) -> list[str]:

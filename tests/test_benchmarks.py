@@ -268,6 +268,22 @@ def test_how_far_a_person_is_turned(benchmarks, hip_xy, degrees) -> None:
     assert benchmarks("museum").turned(person) == pytest.approx(degrees)
 
 
+def test_the_fastest_block_is_the_machines_own_speed(benchmarks) -> None:
+    museum = benchmarks("museum")
+    steps = np.full(museum.PROBE_WARM_UP + 3 * museum.PROBE_BLOCK, 0.5)
+    steps[: museum.PROBE_WARM_UP] = 9.0
+    steps[museum.PROBE_WARM_UP :][: museum.PROBE_BLOCK] = 2.0
+    assert museum.fastest_step(np.cumsum(steps)) == pytest.approx(0.5)
+    with pytest.raises(SystemExit, match="training data for 30 steps or more, found 5"):
+        museum.fastest_step(range(5))
+
+
+def test_an_epoch_on_a_shared_machine_counts_as_a_usual_one(benchmarks) -> None:
+    seconds = benchmarks("museum").training_seconds
+    assert seconds([10, 10, 90, 30, 31, 500], [3, 6]) == pytest.approx(3 * 10 + 3 * 31)
+    assert seconds([10, 12], [2]) == pytest.approx(22)
+
+
 def test_families_keep_the_order_of_the_road(benchmarks, tmp_path) -> None:
     museum, path = benchmarks("museum"), tmp_path / "museum.csv"
     header = ("family", "value")

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.families import SMALL
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset
 from tinypose.errors import TinyposeError
 from tinypose.metadata import read_metadata
+from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.loading import load_net
 from tinypose.training.errors import measure_errors
@@ -95,18 +97,41 @@ def test_the_second_look_is_better(two_looks, square_dots, tmp_path) -> None:
     assert 0.001 < np.abs(spread).max() < 0.5
 
 
-def test_errors_are_measured_where_there_are_labels(two_looks, square_dots) -> None:
+def always_the_middle() -> keras.Model:
+    """Return a network that says the centre of the crop to everything."""
     images = keras.Input((*SQUARE, 3))
     dense = keras.layers.Dense(6, kernel_initializer="zeros")
     numbers = dense(keras.layers.Flatten()(images))
-    net = keras.Model(images, keras.layers.Reshape((3, 2), name="middle")(numbers))
+    return keras.Model(images, keras.layers.Reshape((3, 2), name="middle")(numbers))
+
+
+def test_errors_are_measured_where_there_are_labels(square_dots) -> None:
+    net = always_the_middle()
     errors = measure_errors(net, "middle", square_dots)
     assert errors.shape == (48, 3, 2)
     batch = square_dots.batch(range(48))
-    # The net always says the centre of the crop.
     expected = 0.5 - (batch.keypoints_xy + 0.5) / 32
     np.testing.assert_allclose(errors, expected, atol=1e-6)
     assert normalize_images(batch.images).shape == (48, *SQUARE, 3)
+
+
+def test_errors_out_of_reach_are_not_measured(square_dots) -> None:
+    net = always_the_middle()
+    all_errors = measure_errors(net, "middle", square_dots)
+    far = np.abs(all_errors).max(axis=-1) > 0.2
+    assert 0.1 < far.mean() < 0.9
+    errors = measure_errors(net, "middle", square_dots, reach=0.2)
+    np.testing.assert_array_equal(np.isnan(errors).all(axis=-1), far)
+    np.testing.assert_array_equal(errors[~far], all_errors[~far])
+
+
+@pytest.mark.parametrize("name", ["deeppose_cascade", "multi_resolution"])
+def test_a_window_imitates_the_errors_that_it_can_show(name: str) -> None:
+    family = FAMILIES[name]
+    config = family.config_class(**SMALL[name])
+    looks = [phase for phase in family.phases(config) if phase.imitates]
+    assert looks
+    assert {phase.reach for phase in looks} == {config.window_fraction / 2}
 
 
 def test_fewer_epochs_than_phases_are_refused(two_looks, square_dots, tmp_path) -> None:

@@ -40,7 +40,7 @@ class DeepPoseConfig:
     num_keypoints: int = 14
     channels: tuple[int, ...] = (48, 96, 128, 128, 96)
     dense: int = 512
-    dropout: float = 0.3
+    dropout: float = 0.0
     norm: str = "batch"
 
     def __post_init__(self) -> None:

@@ -60,11 +60,11 @@ class MultiResolutionConfig:
     input_hw: tuple[int, int] = (128, 128)
     num_keypoints: int = 14
     num_banks: int = 2
-    bank_channels: tuple[int, ...] = (16, 32, 32)
-    wide_channels: tuple[int, ...] = (96, 64)
+    bank_channels: tuple[int, ...] = (8, 16, 24)
+    wide_channels: tuple[int, ...] = (48, 48)
     dropout: float = 0.1
     window_cells: int = 16
-    fine_channels: tuple[int, ...] = (16, 24, 24, 32)
+    fine_channels: tuple[int, ...] = (12, 16, 16, 24)
     sigma_cells: float = 1.5
     fine_sigma_cells: float = 1.5
     normalise: bool = True
@@ -246,7 +246,11 @@ def multi_resolution_phases(config: MultiResolutionConfig) -> tuple[Phase, ...]:
         Tompson et al., section 3.2.3: the coarse model first, then the fine one
         on its features, then both, the coarse error and a tenth of the fine.
     """
-    again = {"centres": "centres_2", "imitates": "coarse_peaks"}
+    again: dict[str, Any] = {
+        "centres": "centres_2",
+        "imitates": "coarse_peaks",
+        "reach": config.window_fraction / 2,
+    }
     return (
         Phase(
             name="coarse",

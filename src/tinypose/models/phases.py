@@ -1,5 +1,6 @@
 """Phase: one of the trainings that a family's procedure consists of."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ class Phase:
             positions plus errors like those of the output ``imitates``, measured
             on the training people as the phase begins.
         imitates: Name of that output.
+        reach: Largest of those errors along an axis, relative to the crop. Larger
+            ones are not imitated: what lies outside a window cannot be seen in it.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Phase:
     trains: tuple[str, ...] = ()
     centres: str = ""
     imitates: str = ""
+    reach: float = math.inf
 
 
 def phase_ends(phases: Sequence[Phase], epochs: int) -> list[int]:

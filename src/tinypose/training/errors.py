@@ -1,5 +1,6 @@
 """How wrong a stage is: measured on the training people, for the next to learn."""
 
+import math
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ _BATCH = 16
 
 
 def measure_errors(
-    net: keras.Model, name: str, dataset: CropDataset
+    net: keras.Model, name: str, dataset: CropDataset, reach: float = math.inf
 ) -> NDArray[np.float64]:
     """Return how far a layer's coordinates are from the truth.
 
@@ -25,10 +26,11 @@ def measure_errors(
         net: The network.
         name: A layer that gives coordinates, relative to the crop.
         dataset: Its plain crops are shown, at most ``MAX_MEASURED``, spread over it.
+        reach: Largest error along an axis, relative to the crop.
 
     Returns:
         (num_people, num_keypoints, 2), found minus true, relative to the crop;
-        nan where a keypoint is not labelled.
+        nan where a keypoint is not labelled, or further off than ``reach``.
     """
     codec = CoordinateCodec(input_hw=dataset.input_hw)
     part = keras.Model(net.input, net.get_layer(name).output)
@@ -41,6 +43,7 @@ def measure_errors(
         )
         truth, known = codec.encode(batch.keypoints_xy, batch.visible)
         difference = np.asarray(found) - keras.ops.convert_to_numpy(truth)
-        labelled = keras.ops.convert_to_numpy(known)[..., None] > 0
-        errors.append(np.where(labelled, difference, np.nan))
+        counted = keras.ops.convert_to_numpy(known) > 0
+        counted &= np.abs(difference).max(axis=-1) <= reach
+        errors.append(np.where(counted[..., None], difference, np.nan))
     return np.concatenate(errors)

@@ -261,11 +261,12 @@ class _Loop:
             net.set_weights(weights)
         text = f"{self._phase.name} from here on"
         if self._phase.imitates:
+            phase = self._phase
             errors = measure_errors(
-                self.averaged.net, self._phase.imitates, self.batches.dataset
+                self.averaged.net, phase.imitates, self.batches.dataset, phase.reach
             )
-            self.task.net.get_layer(self._phase.centres).set_errors(errors)
-            text += f", around errors like those of {self._phase.imitates}"
+            self.task.net.get_layer(phase.centres).set_errors(errors)
+            text += f", around errors like those of {phase.imitates}"
         self.display.line(text)
 
     def _restore(self, arrays: dict[str, Any], source: str) -> None:

@@ -17,7 +17,7 @@ from tables import update_table
 from tinypose.data.sample import Sample
 from tinypose.data.selection import crop_people
 from tinypose.data.sources import describe_spec, load_data
-from tinypose.evaluation.receipt import Receipt, make_receipt
+from tinypose.evaluation.receipt import Receipt, format_memory, make_receipt
 from tinypose.export.micro import export_micro
 from tinypose.export.onnx import export_onnx
 from tinypose.export.saved_model import export_saved_model
@@ -99,11 +99,12 @@ def table(rows: list[dict[str, object]]) -> str:
     ]
     for row in rows:
         size = float(str(row["file_bytes"])) / 1000
-        memory = float(str(row["peak_memory_bytes"] or "nan")) / 2**20
+        num_bytes = row["peak_memory_bytes"]
+        memory = format_memory(int(str(num_bytes))) if num_bytes else "–"
         text = (
             "| {model} | {format} | {pck:.1f} % | {change:+.1f} ({change_low:+.1f} to "
             "{change_high:+.1f}) | {median_px:.2f} px | {p95_px:.2f} px "
-            "| {size:.0f} KB | {milliseconds:.2f} ms | {memory:.0f} MiB | {runtime} |"
+            "| {size:.0f} KB | {milliseconds:.2f} ms | {memory} | {runtime} |"
         )
         lines.append(text.format(**row, size=size, memory=memory))
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import pytest
 
 from tinypose.data.sample import Sample
 from tinypose.errors import TinyposeError
-from tinypose.evaluation.receipt import make_receipt
+from tinypose.evaluation.receipt import format_memory, make_receipt
 from tinypose.export.tflite import export_tflite
 from tinypose.metadata import read_metadata, replace_metadata
 from tinypose.skeletons import Skeleton
@@ -103,3 +103,11 @@ def test_a_network_that_sees_nothing_clearly_is_said_so(dot_models, people):
         None,
     )
     assert "no keypoint that the network sees clearly" in "\n".join(receipt.lines())
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [(0, "0 KiB"), (130_096, "127 KiB"), (2**20, "1 MiB"), (83 * 2**20, "83 MiB")],
+)
+def test_memory_is_given_in_the_unit_that_shows_it(num_bytes: int, text: str) -> None:
+    assert format_memory(num_bytes) == text

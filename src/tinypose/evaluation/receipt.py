@@ -97,9 +97,7 @@ class Receipt:
         """Return what a person wants to read of it."""
         memory = ""
         if self.peak_memory_bytes:
-            kib = self.peak_memory_bytes / 2**10
-            memory = f"{kib:.0f} KiB" if kib < 1024 else f"{kib / 1024:.0f} MiB"
-            memory = f", {memory} of memory at most"
+            memory = f", {format_memory(self.peak_memory_bytes)} of memory at most"
         distances = "no keypoint that the network sees clearly; train longer"
         if self.median_px is not None:
             distances = (
@@ -115,6 +113,12 @@ class Receipt:
             f"  {self.file_bytes / 1000:.0f} kB, {self.milliseconds:.2f} ms a crop on "
             f"one thread{memory}",
         ]
+
+
+def format_memory(num_bytes: int) -> str:
+    """Return a memory size in KiB, from 1024 KiB on in MiB."""
+    kib = num_bytes / 2**10
+    return f"{kib:.0f} KiB" if kib < 1024 else f"{kib / 1024:.0f} MiB"
 
 
 def make_receipt(

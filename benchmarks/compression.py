@@ -10,7 +10,7 @@ eight bits is scored. Bytes and times are those of the networks alone: in eight
 bits, in float32, and in float32 with the zeros left out of the file, which is what
 TensorFlow Lite's converter can do for a sparse network. Times are medians of
 rounds in which all files take turns. Writes results/compression.csv and .png, and
-prints a table.
+the table in docs/deploy.md.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from machine import describe_machine
+from tables import update_table
 from tinypose import __version__
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.data.selection import crop_people
@@ -125,7 +126,7 @@ def main() -> None:
             row[f"{kind}_milliseconds"] = f"{next(times):.3f}"
         row |= {"tinypose": __version__, "machine": describe_machine()}
     write_csv(arguments.out, HEADER, [[row[key] for key in HEADER] for row in rows])
-    print(table(rows))
+    update_table(Path("docs/deploy.md"), "compression", table(rows))
     draw(arguments.out.with_suffix(".png"), rows)
 
 

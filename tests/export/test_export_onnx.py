@@ -8,6 +8,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tinypose.errors import MissingDependencyError, TinyposeError, UsageError
 from tinypose.export.onnx import export_onnx
@@ -84,6 +85,21 @@ def test_what_fails_leaves_nothing_behind(
         patch.setattr(os, "replace" if kind == "onnx" else "rename", disk_full)
         with pytest.raises(TinyposeError, match="the disk is full"):
             export(dot_net, metadata, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensorflows_full_disk_is_a_full_disk(dot_net, metadata, tmp_path, monkeypatch):
+    def disk_full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    path = tmp_path / "model"
+    monkeypatch.setattr(tf.saved_model, "save", disk_full)
+    with pytest.raises(TinyposeError) as error:
+        export_saved_model(dot_net, metadata, path)
+    assert str(error.value) == (
+        f"cannot write {path}: the disk is full; free some space or choose another "
+        "folder"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

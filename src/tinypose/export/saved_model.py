@@ -1,5 +1,7 @@
 """Write a trained network as a TensorFlow SavedModel, for servers."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,9 +65,14 @@ def export_saved_model(
     with atomic_folder(path) as temporary:
         with quiet_stderr():
             served = tf.function(function, input_signature=[spec], autograph=False)
-            tf.saved_model.save(
-                tf.Module(), str(temporary), served.get_concrete_function()
-            )
+            function = served.get_concrete_function()
+            try:
+                tf.saved_model.save(tf.Module(), str(temporary), function)
+            except tf.errors.ResourceExhaustedError as error:
+                # TensorFlow's word for a full disk.
+                raise OSError(
+                    errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)
+                ) from error
         write_json(temporary / SAVED_MODEL_MEMBER, metadata.to_dict())
         with quiet_stderr():
             loaded = tf.saved_model.load(str(temporary))

@@ -4,18 +4,21 @@ r"""Train seven families of fifteen years under one budget, side by side.
         --data lsp=LSP:1-700 --val lsp=LSP:701-1000
 
 Same data, same augmentation, same time on the same machine, all stages of a
-cascade included: the speed of each family's phases is measured first, and the
-number of epochs follows. A run that was interrupted goes on; a family that is
-finished is not trained again. Writes results/museum.csv (a line per family),
-museum_stages.csv (each stage's own answer) and museum_groups.csv (hidden
-keypoints, small and large people, upright to inverted ones).
+cascade included: what an epoch of each family takes is measured first, all of
+them on one machine, and the number of epochs follows (museum_plan.csv, with the
+time of a picture). Whichever machine trains them later, each has the epochs of
+that plan. A run that was interrupted goes on; a family that is finished is not
+trained again. Writes results/museum.csv (a line per family), museum_stages.csv
+(each stage's own answer) and museum_groups.csv (hidden keypoints, small and large
+people, upright to inverted ones).
 """
 
 import argparse
 import os
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -41,7 +44,9 @@ from tinypose.files import write_csv
 from tinypose.geometry import invert_affine, transform_points
 from tinypose.inference.footprint import latency
 from tinypose.inference.predictor import Predictor
+from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
+from tinypose.models.cost import count_macs, count_parameters
 from tinypose.models.layers import normalize_images
 from tinypose.models.phases import phase_ends
 from tinypose.skeletons import load_skeleton
@@ -70,6 +75,15 @@ The first steps trace the network and fill the queue of batches; the fastest blo
 is the machine's own speed, whatever else it did during the others.
 """
 
+PLAN_HEADER = (
+    "family",
+    "epochs",
+    "minutes",
+    "seconds_per_epoch",
+    "milliseconds_1_thread",
+    "machine",
+)
+
 HEADER = (
     "family",
     "pck_0.2",
@@ -92,33 +106,145 @@ HEADER = (
 )
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a family may do, and what it costs, on the machine of the plan.
+
+    Args:
+        family: Its name.
+        epochs: Of all phases together.
+        minutes: That they take.
+        seconds_per_epoch: Of each phase.
+        milliseconds: Of a picture through the exported file, one thread.
+        machine: That all of this was measured on.
+    """
+
+    family: str
+    epochs: int
+    minutes: float
+    seconds_per_epoch: tuple[float, ...]
+    milliseconds: float
+    machine: str
+
+    def line(self) -> list[object]:
+        """Return the plan in the order of ``PLAN_HEADER``."""
+        seconds = " ".join(f"{value:.1f}" for value in self.seconds_per_epoch)
+        minutes, milliseconds = f"{self.minutes:.1f}", f"{self.milliseconds:.2f}"
+        return [
+            *(self.family, self.epochs, minutes, seconds, milliseconds),
+            self.machine,
+        ]
+
+    @classmethod
+    def of_line(cls, line: Sequence[str]) -> "Plan":
+        """Return the plan of a line of the table."""
+        family, epochs, minutes, seconds, milliseconds, machine = line
+        return cls(
+            family=family,
+            epochs=int(epochs),
+            minutes=float(minutes),
+            seconds_per_epoch=tuple(map(float, seconds.split())),
+            milliseconds=float(milliseconds),
+            machine=machine,
+        )
+
+
 def main() -> None:
-    """Train, measure and write what is missing."""
+    """Plan, train, measure and write what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--data", action="append", required=True)
     parser.add_argument("--val", action="append", required=True)
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--only", default="", help="a part of the family's name")
+    parser.add_argument("--plan-only", action="store_true", help="train nothing")
     parser.add_argument("--out", type=Path, default=Path("results/museum.csv"))
     arguments = parser.parse_args()
+    plan_path = beside(arguments.out, "plan")
     for family in ROAD:
-        if arguments.only in family and family not in finished(arguments.out):
-            measure(family, arguments)
+        if family not in finished(plan_path):
+            add_lines(plan_path, PLAN_HEADER, [plan(family, arguments).line()])
+    if arguments.plan_only:
+        return
+    for line in read_lines(plan_path):
+        planned = Plan.of_line(line)
+        chosen = arguments.only in planned.family
+        if chosen and planned.family not in finished(arguments.out):
+            measure(planned, arguments)
 
 
-def measure(family: str, arguments: argparse.Namespace) -> None:
-    """Train a family, or go on, and add its lines to the tables."""
+def plan(family: str, arguments: argparse.Namespace) -> Plan:
+    """Measure what the epochs of a family take, and choose their number.
+
+    A run that has begun keeps its epochs.
+    """
     config = museum_config(family)
-    skeleton = load_skeleton(config.skeleton)
-    training = CropDataset(load_data(arguments.data, skeleton), config.model.input_hw)
-    people = load_data(arguments.val, skeleton)
+    training = training_people(config, arguments)
+    phases = FAMILIES[family].phases(config.model)
+    seconds = [seconds_per_epoch(config, phase, training) for phase in phases]
+    budget = 60 * arguments.minutes
+    epochs = affordable(seconds, [phase.share for phase in phases], budget)
+    epochs = max(epochs, len(phases))
+    run_dir = RunDir(arguments.runs / family)
+    if run_dir.config.exists():
+        epochs = load_config(run_dir.config).training.epochs
+    ends = phase_ends(phases, epochs)
+    counts = np.diff([0, *ends])
+    return Plan(
+        family=family,
+        epochs=epochs,
+        minutes=float(np.dot(counts, seconds)) / 60,
+        seconds_per_epoch=tuple(seconds),
+        milliseconds=untrained_latency(config),
+        machine=describe_machine(),
+    )
+
+
+def training_people(config: Config, arguments: argparse.Namespace) -> CropDataset:
+    """Return the people to train on."""
+    people = load_data(arguments.data, load_skeleton(config.skeleton))
+    return CropDataset(people, config.model.input_hw)
+
+
+def untrained_latency(config: Config) -> float:
+    """Return the milliseconds of a picture through a family's file, one thread.
+
+    Weights of any value take the same time.
+    """
+    family = FAMILIES[config.family]
+    net = family.build(config.model)
+    codec = list(family.codecs(config.model).values())[-1]
+    metadata = Metadata(
+        name=config.family,
+        family=config.family,
+        skeleton=load_skeleton(config.skeleton),
+        input_hw=config.model.input_hw,
+        **codec.description(),
+        padding=config.padding,
+        num_parameters=count_parameters(net),
+        macs=count_macs(net),
+        version=__version__,
+        config=config.to_dict(),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{config.family}.tflite"
+        export_tflite(net, metadata, path)
+        return latency(path)
+
+
+def measure(planned: Plan, arguments: argparse.Namespace) -> None:
+    """Train a family, or go on, and add its lines to the tables."""
+    family = planned.family
+    config = museum_config(family)
+    training = training_people(config, arguments)
+    people = load_data(arguments.val, training.skeleton)
     validation = CropDataset(people, config.model.input_hw)
     run_dir = RunDir(arguments.runs / family)
     if run_dir.config.exists():
         config = load_config(run_dir.config)
     else:
-        config = within(config, training, arguments.minutes)
+        schedule = replace(config.training, epochs=planned.epochs)
+        config = replace(config, training=schedule)
         run_dir.create({}, config)
     with Display() as display:
         progress = run_training(
@@ -144,7 +270,7 @@ def measure(family: str, arguments: argparse.Namespace) -> None:
     row = [
         *(family, *figures(result)),
         exported.stat().st_size,
-        f"{latency(exported):.2f}",
+        f"{planned.milliseconds:.2f}",
         config.training.epochs,
         f"{seconds / 60:.1f}",
         " ".join(f"{value:.1f}" for value in result.accuracy.headline.per_keypoint),
@@ -185,21 +311,6 @@ def museum_config(family: str) -> Config:
         augment=shared.augment,
         training=shared.training,
     )
-
-
-def within(config: Config, dataset: CropDataset, minutes: float) -> Config:
-    """Return the config with as many epochs as the time allows.
-
-    Args:
-        config: The configuration.
-        dataset: The training people.
-        minutes: For all phases together.
-    """
-    phases = FAMILIES[config.family].phases(config.model)
-    seconds = [seconds_per_epoch(config, phase, dataset) for phase in phases]
-    epochs = affordable(seconds, [phase.share for phase in phases], 60 * minutes)
-    training = replace(config.training, epochs=max(epochs, len(phases)))
-    return replace(config, training=training)
 
 
 def affordable(seconds: Sequence[float], shares: Sequence[float], budget: float) -> int:

@@ -1,6 +1,7 @@
 """Benchmarks: what their figures are computed with; no peer's file is needed."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -282,6 +283,39 @@ def test_an_epoch_on_a_shared_machine_counts_as_a_usual_one(benchmarks) -> None:
     seconds = benchmarks("museum").training_seconds
     assert seconds([10, 10, 90, 30, 31, 500], [3, 6]) == pytest.approx(3 * 10 + 3 * 31)
     assert seconds([10, 12], [2]) == pytest.approx(22)
+
+
+def test_a_plan_is_read_as_it_was_written(benchmarks, tmp_path) -> None:
+    museum, path = benchmarks("museum"), tmp_path / "museum_plan.csv"
+    plan = museum.Plan("deeppose_cascade", 31, 40.2, (60.1, 70.5), 1.25, "2 x CPU, new")
+    museum.add_lines(path, museum.PLAN_HEADER, [plan.line()])
+    assert [museum.Plan.of_line(line) for line in museum.read_lines(path)] == [plan]
+
+
+@pytest.mark.parametrize("trained_epochs", [None, 7])
+def test_a_plan_fills_its_minutes(
+    benchmarks, monkeypatch, tmp_path, trained_epochs
+) -> None:
+    from tinypose.config import save_config
+
+    museum = benchmarks("museum")
+    seconds = iter([30.0, 60.0, 60.0])
+    monkeypatch.setattr(museum, "training_people", lambda *_: None)
+    monkeypatch.setattr(museum, "seconds_per_epoch", lambda *_: next(seconds))
+    monkeypatch.setattr(museum, "untrained_latency", lambda _: 1.5)
+    if trained_epochs:
+        config = museum.museum_config("deeppose_cascade")
+        training = replace(config.training, epochs=trained_epochs)
+        (tmp_path / "deeppose_cascade").mkdir()
+        path = tmp_path / "deeppose_cascade/config.yaml"
+        save_config(path, replace(config, training=training))
+    arguments = SimpleNamespace(runs=tmp_path, minutes=20.0)
+    plan = museum.plan("deeppose_cascade", arguments)
+    if trained_epochs:
+        assert plan.epochs == trained_epochs
+    else:
+        assert plan.minutes == pytest.approx(20, abs=1)
+        assert 20 < plan.epochs < 40
 
 
 def test_families_keep_the_order_of_the_road(benchmarks, tmp_path) -> None:

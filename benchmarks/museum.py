@@ -20,16 +20,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from machine import describe_machine
 from tables import read_lines
 from tinypose import __version__
+from tinypose.codecs.heatmap import HeatmapCodec
+from tinypose.codecs.part_masks import OCCLUDED
 from tinypose.config import Config, load_config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.data.sample import Sample
@@ -67,6 +71,8 @@ ROAD = (
 )
 """In the order of the lessons."""
 
+MASKS = "part_masks"
+
 MINUTES = 40.0
 PROBE_WARM_UP, PROBE_BLOCK, PROBE_BLOCKS = 20, 10, 10
 """Steps before the speed of a phase is measured, steps of a block, and blocks.
@@ -83,6 +89,8 @@ PLAN_HEADER = (
     "milliseconds_1_thread",
     "machine",
 )
+
+STAGE_HEADER = ("family", "output", "pck_0.2", "pck_0.1", "hidden_pck_0.2")
 
 HEADER = (
     "family",
@@ -281,14 +289,10 @@ def measure(planned: Plan, arguments: argparse.Namespace) -> None:
     ]
     add_lines(arguments.out, HEADER, [row])
     stages = [
-        [family, name, f"{all_:.1f}", f"{fine:.1f}"]
-        for name, all_, fine in stage_scores(net, config, validation)
+        [family, name, *(f"{value:.1f}" for value in scores)]
+        for name, scores in stage_scores(net, config, validation).items()
     ]
-    add_lines(
-        beside(arguments.out, "stages"),
-        ("family", "output", "pck_0.2", "pck_0.1"),
-        stages,
-    )
+    add_lines(beside(arguments.out, "stages"), STAGE_HEADER, stages)
     groups = [
         [family, group, count, f"{pck:.1f}"]
         for group, count, pck in group_scores(result)
@@ -387,32 +391,79 @@ def figures(result: Evaluation) -> list[str]:
 
 def stage_scores(
     net: keras.Model, config: Config, dataset: CropDataset
-) -> list[tuple[str, float, float]]:
-    """Return PCK@0.2 and @0.1 of every output that gives keypoints."""
-    codecs = FAMILIES[config.family].codecs(config.model)
-    # Windows' heatmaps and part masks are no answers.
-    names = [name for name in codecs if name.startswith(("heatmaps", "coordinates"))]
-    part = keras.Model(net.input, {name: net.output[name] for name in names})
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+) -> dict[str, tuple[float, float, float]]:
+    """Return how right every output is that says where the keypoints are.
+
+    Returns:
+        By output: PCK@0.2, PCK@0.1, and PCK@0.2 of the keypoints that are hidden.
+    """
+    codecs = answering_codecs(config)
+    part = keras.Model(net.input, {name: net.output[name] for name in codecs})
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in codecs}
     for start in range(0, len(dataset), 16):
         indices = range(start, min(start + 16, len(dataset)))
         batch = dataset.batch(indices)
         pictures = keras.ops.convert_to_numpy(normalize_images(batch.images))
         outputs = part.predict_on_batch(pictures)
-        for name in names:
-            points, _ = codecs[name].decode(np.asarray(outputs[name]))
+        for name, codec in codecs.items():
+            points, _ = codec.decode(readable(name, codec, np.asarray(outputs[name])))
             for row, index in enumerate(indices):
                 crop_to_image = invert_affine(dataset.image_to_crop(index))
                 found[name].append(transform_points(crop_to_image, points[row]))
     truth = np.stack([sample.keypoints_xy for sample in dataset.samples])
     visible = np.stack([sample.visible for sample in dataset.samples])
     reference = measure_references(dataset.samples).pck
-    scores = []
-    for name in names:
-        errors = normalised_errors(np.stack(found[name]), truth, visible, reference)
-        fine, coarse = (pck_of_errors(errors, a).mean for a in (0.1, HEADLINE))
-        scores.append((name, coarse, fine))
+    scores = {}
+    for name, points in found.items():
+        errors = normalised_errors(np.stack(points), truth, visible, reference)
+        coarse, fine = (pck_of_errors(errors, a).mean for a in (HEADLINE, 0.1))
+        scores[name] = coarse, fine, right_share(errors, visible == OCCLUDED)
     return scores
+
+
+def answering_codecs(config: Config) -> dict[str, Any]:
+    """Return the codecs of the outputs that are answers on their own.
+
+    Heatmaps of windows are none; part masks are, of what a detection alone would
+    say: the middle of each disc.
+    """
+    codecs = FAMILIES[config.family].codecs(config.model)
+    answers: dict[str, Any] = {}
+    for name, codec in codecs.items():
+        if name == MASKS:
+            answers[name] = HeatmapCodec(
+                input_hw=codec.input_hw,
+                heatmap_hw=codec.mask_hw,
+                sigma_cells=codec.radius_cells,
+            )
+        elif name.startswith(("heatmaps", "coordinates")):
+            answers[name] = codec
+    return answers
+
+
+def readable(name: str, codec: Any, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an output as its answering codec reads it.
+
+    Part masks are flat within their discs: as heatmaps they are logits no more,
+    and smoothed, so that they are highest in the middle of a disc.
+    """
+    if name != MASKS:
+        return raw
+    masks = 1 / (1 + np.exp(-raw))
+    sigma = codec.sigma_cells
+    return np.asarray(gaussian_filter(masks, (0, sigma, sigma, 0)), np.float32)
+
+
+def right_share(errors: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float:
+    """Return how many of the chosen keypoints are right, in percent.
+
+    Args:
+        errors: (num_people, num_keypoints), in units of the reference, NaN where
+            nothing is labelled.
+        chosen: Of the same shape.
+    """
+    counted = chosen & ~np.isnan(errors)
+    return 100 * float(np.mean(errors[counted] <= HEADLINE)) if counted.any() else 0.0
 
 
 def group_scores(result: Evaluation) -> list[tuple[str, int, float]]:
@@ -426,7 +477,7 @@ def group_scores(result: Evaluation) -> list[tuple[str, int, float]]:
     everyone = np.ones(errors.shape, bool)
     groups = {
         "seen": visible == 2,
-        "hidden": visible == 1,
+        "hidden": visible == OCCLUDED,
         f"size up to {thirds[0]:.0f} px": everyone & (sizes <= thirds[0])[:, None],
         f"size {thirds[0]:.0f} to {thirds[1]:.0f} px": everyone
         & ((sizes > thirds[0]) & (sizes <= thirds[1]))[:, None],
@@ -436,12 +487,10 @@ def group_scores(result: Evaluation) -> list[tuple[str, int, float]]:
         & ((angles > 30) & (angles <= 90))[:, None],
         "inverted (from 90 degrees)": everyone & (angles > 90)[:, None],
     }
-    scores = []
-    for name, chosen in groups.items():
-        counted = chosen & ~np.isnan(errors)
-        right = float(np.mean(errors[counted] <= HEADLINE)) if counted.any() else 0.0
-        scores.append((name, int(counted.sum()), 100 * right))
-    return scores
+    return [
+        (name, int((chosen & ~np.isnan(errors)).sum()), right_share(errors, chosen))
+        for name, chosen in groups.items()
+    ]
 
 
 def turned(sample: Sample) -> float:

@@ -318,6 +318,28 @@ def test_a_plan_fills_its_minutes(
         assert 20 < plan.epochs < 40
 
 
+def test_the_detection_alone_is_judged_beside_the_regression(benchmarks) -> None:
+    museum = benchmarks("museum")
+    codecs = museum.answering_codecs(museum.museum_config("part_heatmap"))
+    assert list(codecs) == ["part_masks", "heatmaps_1"]
+    # A disc's middle is its keypoint; the masks are logits, a quarter in size.
+    y, x = np.mgrid[:32, :32]
+    disc = np.where(np.hypot(x - 10, y - 20) <= 2, 5.0, -5.0)[None, ..., None]
+    codec = codecs["part_masks"]
+    points, _ = codec.decode(museum.readable("part_masks", codec, disc))
+    assert points[0, 0] == pytest.approx([41.5, 81.5], abs=0.1)
+    codecs = museum.answering_codecs(museum.museum_config("multi_resolution"))
+    assert list(codecs) == ["heatmaps_1", "coordinates_2"]
+
+
+def test_only_chosen_and_labelled_keypoints_are_counted(benchmarks) -> None:
+    share = benchmarks("museum").right_share
+    errors = np.array([[0.1, 0.3, np.nan], [0.2, 0.5, 0.6]])
+    chosen = np.array([[True, True, True], [True, True, False]])
+    assert share(errors, chosen) == pytest.approx(50)
+    assert share(errors, chosen & np.isnan(errors)) == 0
+
+
 def test_families_keep_the_order_of_the_road(benchmarks, tmp_path) -> None:
     museum, path = benchmarks("museum"), tmp_path / "museum.csv"
     header = ("family", "value")

@@ -16,11 +16,13 @@ import pytest
 
 from helpers.micro import needs_tflite_micro
 from tinypose.cli.main import main
+from tinypose.data.stick_people import stick_people
 from tinypose.errors import TinyposeError
 from tinypose.evaluation import receipt
 from tinypose.export import verify
 from tinypose.export.litert import run_tflite
 from tinypose.export.verify import Agreement
+from tinypose.images import write_image
 from tinypose.inference.backends import open_backend
 from tinypose.metadata import Metadata, read_metadata, write_metadata
 from tinypose.skeletons import AI_CHALLENGER
@@ -111,6 +113,24 @@ def test_eight_bits_need_examples_and_say_how_close_they_are(run, tmp_path, caps
     assert code == 0
     assert "in 20 pictures" in out and "95 % within" in out
     assert read_metadata(path).precision == "int8"
+
+
+def test_eight_bits_need_examples_of_their_own_skeleton(run, tmp_path, capsys):
+    picture = stick_people([3])[0].load_image()
+    write_image(tmp_path / "crab.jpg", picture)
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [9, 9, 90, 90]}
+    person |= {"keypoints": [20, 20, 2, 40, 40, 2], "num_keypoints": 2}
+    height, width = picture.shape[:2]
+    image = {"id": 1, "file_name": "crab.jpg", "width": width, "height": height}
+    kind = {"id": 1, "name": "crab", "keypoints": ["left_claw", "right_claw"]}
+    labels = {"images": [image], "annotations": [person], "categories": [kind]}
+    (tmp_path / "crabs.json").write_text(json.dumps(labels))
+    path = tmp_path / "mine.tflite"
+    options = ["--precision", "int8", "--calibrate", f"coco={tmp_path / 'crabs.json'}"]
+    code, out, err = tinypose(capsys, "export", run, "--to", path, *options)
+    assert (code, out) == (1, "")
+    assert "its skeleton (left_claw, right_claw) shares no keypoint name with" in err
+    assert not path.exists()
 
 
 def test_eight_bits_that_disagree_are_not_written(run, tmp_path, capsys, monkeypatch):
@@ -384,19 +404,26 @@ def test_a_receipt_is_measured_written_and_measured_again(run, tmp_path, capsys)
     assert read_metadata(path).receipt["num_people"] == 5
 
 
-def test_a_file_that_loses_too_much_is_not_written(run, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("precision", "others"),
+    [("int8", "float16"), ("int8_per_tensor", "int8 or float16")],
+)
+def test_a_file_that_loses_too_much_is_not_written(
+    run, tmp_path, capsys, monkeypatch, precision, others
+):
     def measured(path, *_):
         found = {"change": -3.24, "pck": 76.76, "network_pck": 80.0, "data": "some"}
         return SimpleNamespace(**found, lines=list)
 
     monkeypatch.setattr(receipt, "make_receipt", measured)
     path = tmp_path / "mine.tflite"
-    options = ["--precision", "int8", "--calibrate", "stick_people:1-4"]
+    options = ["--precision", precision, "--calibrate", "stick_people:1-4"]
     code, out, err = tinypose(
         capsys, "export", run, "--to", path, *options, "--receipt", *TWO
     )
     assert code == 1
     assert "wrote" not in out
+    assert f"training data, try --precision {others}, or fine-tune" in err
     assert (
         f"{path}: not written: expected at most 1 points of PCK@0.2 lost on some, "
         "found 3.2 (76.8 % against the network's 80.0 %); most changed by " in err

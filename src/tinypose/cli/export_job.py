@@ -10,6 +10,7 @@ import typer
 
 from tinypose.cli.export_micro import say_next, write_micro
 from tinypose.cli.export_receipt import (
+    OTHER_PRECISIONS,
     measure_file,
     require_accuracy,
     write_receipt,
@@ -83,11 +84,16 @@ class ExportJob:
         specs = self.data or calibrate or (DEFAULT_DATA,)
         limit = None if self.receipt else NUM_PICTURES
         samples = load_data(specs, limit=limit)
-        examples = load_data(calibrate, limit=NUM_CALIBRATION) if calibrate else None
         from tinypose.export.wrapper import load_net
 
         net, metadata = load_net(weights)
         metadata = replace(metadata, **self.given)
+        # Only pictures are needed, but those of what the network knows.
+        examples = (
+            load_data(calibrate, metadata.skeleton, limit=NUM_CALIBRATION)
+            if calibrate
+            else None
+        )
         shown = [samples[i] for i in spread_evenly(len(samples), NUM_PICTURES)]
         crops = crop_people(shown, metadata)
         calibration = crop_people(examples, metadata) if examples else None
@@ -234,8 +240,14 @@ class _Check:
                 self.net, self.metadata, self.job.precision, self.calibration
             )
         self.receipt = measure_file(file, self.weights, self.job.data, self.samples)
+        # A microcontroller has eight bits and no others.
+        files = self.job.kind != "micro"
         require_accuracy(
-            self.receipt, self.job.max_drop, f"{self.job.to}: not written", self.layers
+            self.receipt,
+            self.job.max_drop,
+            f"{self.job.to}: not written",
+            self.layers,
+            OTHER_PRECISIONS.get(self.job.precision) if files else None,
         )
         metadata = replace(open_backend(file).metadata, receipt=self.receipt.to_dict())
         rewrite_metadata(file, metadata)

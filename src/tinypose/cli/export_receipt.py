@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 NUM_BLAMED = 5
 """Layers that a refusal names."""
 
-ADVICE = (
-    "calibrate with more of the training data, try --precision int8 or float16, or "
-    "fine-tune the run with --set training.imitate_int8=true"
-)
+OTHER_PRECISIONS = {"int8": "float16", "int8_per_tensor": "int8 or float16"}
+"""What to try where a precision loses too much."""
 
 
 def receive_receipt(
@@ -106,6 +104,7 @@ def require_accuracy(
     max_drop: float | None,
     what: str,
     layers: "Sequence[LayerError]",
+    others: str | None = None,
 ) -> None:
     """Raise a TinyposeError where a file loses too much.
 
@@ -114,6 +113,7 @@ def require_accuracy(
         max_drop: PCK@0.2 in points that may be lost; None for the default.
         what: How the message begins.
         layers: Those to blame, the costliest first.
+        others: Precisions to try; None where no other will do.
     """
     from tinypose.evaluation.receipt import DEFAULT_MAX_DROP
 
@@ -130,5 +130,7 @@ def require_accuracy(
         f"the network's {receipt.network_pck:.1f} %)"
     )
     if blamed:
-        text += f"; most changed by {blamed}; {ADVICE}"
+        text += f"; most changed by {blamed}; calibrate with more of the training data"
+        text += f", try --precision {others}, or " if others else " or "
+        text += "fine-tune the run with --set training.imitate_int8=true"
     raise TinyposeError(f"{text}; or allow it with --max-drop")

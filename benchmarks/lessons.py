@@ -228,7 +228,7 @@ def excerpt(path: str, first: str, last: str) -> str:
 
 def picture(name: str, caption: str) -> str:
     """Return the Markdown of a picture; nothing before it is drawn."""
-    path = PICTURES / f"{name}.png"
+    path = PICTURES / f"{name}.jpg"
     return f"\n![{caption}](lessons/{path.name})\n" if path.exists() else ""
 
 
@@ -302,7 +302,7 @@ def draw_family(family: str, folder: Path) -> None:
                 titles.append(f"{name}: maps")
             cells.append(draw_pose(crop, points[0], skeleton, enlarge_to=256))
             titles.append(f"{name}: {distance:.1f} px off")
-    path = PICTURES / f"{family}.png"
+    path = PICTURES / f"{family}.jpg"
     columns = len(cells) // len(SHOWN)
     PICTURES.mkdir(exist_ok=True)
     write_image(path, contact_sheet(cells, titles, columns=columns, cell_hw=(224, 224)))

@@ -15,6 +15,11 @@ SMALL = {
         **FAMILIES["conv_hourglass"],
         "stem_channels": 8,
     },
+    "conv_hourglass-stacked": {
+        **FAMILIES["conv_hourglass"],
+        "stem_channels": 8,
+        "num_stacks": 2,
+    },
     "deeppose": {**FAMILIES["deeppose"], **DEEPPOSE},
     "deeppose-local_response": {
         **FAMILIES["deeppose"],

@@ -198,6 +198,7 @@ def test_merges_along_other_axes_unite() -> None:
 # What of each network cannot be pruned; everything else can.
 FIXED = {
     "conv_hourglass": {"heatmaps_1_conv"},
+    "conv_hourglass-stacked": {"heatmaps_1_conv", "heatmaps_2_conv"},
     "tiny_hourglass": {"heatmaps_1_conv"},
     "deeppose": {"stage_1_numbers"},
     "deeppose-local_response": {"stage_1_conv_1", "stage_1_conv_2", "stage_1_numbers"},

@@ -67,6 +67,27 @@ def test_separable_levels_save_parameters_and_change_no_shape(net) -> None:
     assert thin.count_params() < 0.35 * net.count_params()
 
 
+def test_a_second_hourglass_sees_what_the_first_one_says() -> None:
+    thin = {"channels": (16, 24), "encoder_blocks": (0, 1), "decoder_convs": (1,)}
+    one = build_model("conv_hourglass", **thin)
+    two = build_model("conv_hourglass", **thin, num_stacks=2)
+    assert {name: maps.shape for name, maps in two.output.items()} == {
+        "heatmaps_1": (None, 32, 32, 14),
+        "heatmaps_2": (None, 32, 32, 14),
+    }
+    config = ConvHourglassConfig(**thin, num_stacks=2)
+    assert list(FAMILIES["conv_hourglass"].codecs(config)) == list(two.output)
+    names = {layer.name for layer in two.layers}
+    assert {layer.name for layer in one.layers} < names  # so --init finds its weights
+
+    pictures = np.random.default_rng(0).uniform(-1, 1, (1, 128, 128, 3))
+    before = keras.ops.convert_to_numpy(two(pictures)["heatmaps_2"])
+    head = two.get_layer("heatmaps_1_conv")
+    head.set_weights([value + 1 for value in head.get_weights()])
+    after = keras.ops.convert_to_numpy(two(pictures)["heatmaps_2"])
+    assert np.abs(after - before).max() > 0.01
+
+
 def test_the_head_starts_near_zero(net: keras.Model) -> None:
     pictures = np.random.default_rng(0).uniform(-1, 1, (1, 128, 128, 3))
     maps = keras.ops.convert_to_numpy(net(pictures.astype("float32"))["heatmaps_1"])
@@ -84,6 +105,7 @@ def test_the_head_starts_near_zero(net: keras.Model) -> None:
         ({"separable_from": 5}, r"model.separable_from: expected a level of 1 to 4"),
         ({"num_keypoints": 0}, r"model.num_keypoints: expected at least 1"),
         ({"stem_channels": 0}, r"model.stem_channels: expected at least 1"),
+        ({"num_stacks": 0}, r"model.num_stacks: expected at least 1"),
         ({"sigma_cells": 0.0}, r"model.sigma_cells: expected more than 0"),
     ],
 )

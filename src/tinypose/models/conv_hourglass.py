@@ -1,9 +1,10 @@
-"""conv_hourglass: one hourglass of plain 3x3 convolutions, thin where it is wide.
+"""conv_hourglass: hourglasses of plain 3x3 convolutions, thin where they are wide.
 
 Quantised to eight bits, a dense 3x3 convolution of few channels runs faster on
 phones' and laptops' CPUs than the depthwise pairs that save multiplications,
 and it learns more per hour of training. Most parameters sit at the lowest
-resolutions, where they cost little time.
+resolutions, where they cost little time. One hourglass unless told otherwise; a
+second one starts from the first one's features and heatmaps.
 """
 
 from collections.abc import Callable
@@ -45,6 +46,7 @@ class ConvHourglassConfig:
         separable_from: The first level whose 3x3 convolutions are depthwise
             separable: a tenth of the parameters, where a file must be tiny. 0
             for none.
+        num_stacks: Hourglasses, one after the other.
         sigma_cells: Standard deviation of the target Gaussians, in cells.
     """
 
@@ -55,6 +57,7 @@ class ConvHourglassConfig:
     encoder_blocks: tuple[int, ...] = (0, 1, 1, 1)
     decoder_convs: tuple[int, ...] = (1, 1, 1)
     separable_from: int = 0
+    num_stacks: int = 1
     sigma_cells: float = 1.5
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class ConvHourglassConfig:
         require_numbers(self, max(levels, 2), "channels")
         require_numbers(self, levels, "encoder_blocks", low=0)
         require_numbers(self, levels - 1, "decoder_convs", low=0)
-        require_at_least(self, 1, "num_keypoints", "stem_channels")
+        require_at_least(self, 1, "num_keypoints", "stem_channels", "num_stacks")
         if not 0 <= self.separable_from <= levels:
             raise ValueError(
                 f"model.separable_from: expected a level of 1 to {levels}, or 0, "
@@ -81,37 +84,38 @@ def build_conv_hourglass(config: ConvHourglassConfig) -> keras.Model:
     """Build the network.
 
     Its input is (batch, height, width, 3) float32 from ``normalize_images``;
-    its output is ``{"heatmaps_1": (batch, height/4, width/4, num_keypoints)}``.
+    its outputs are ``heatmaps_1`` to ``heatmaps_S``, each (batch, height/4,
+    width/4, num_keypoints).
 
     Reference:
-        The hourglass follows Newell, Yang & Deng, "Stacked hourglass networks
-        for human pose estimation", ECCV 2016, https://arxiv.org/abs/1603.06937;
-        the residual block follows He et al., "Deep residual learning for image
-        recognition", CVPR 2016, https://arxiv.org/abs/1512.03385, figure 5; the
-        separable convolution follows Howard et al., "MobileNets", 2017,
+        The hourglass, and how one follows another, follow Newell, Yang & Deng,
+        "Stacked hourglass networks for human pose estimation", ECCV 2016,
+        https://arxiv.org/abs/1603.06937, sections 3.1 and 3.3; the residual block
+        follows He et al., "Deep residual learning for image recognition", CVPR
+        2016, https://arxiv.org/abs/1512.03385, figure 5; the separable convolution
+        follows Howard et al., "MobileNets", 2017,
         https://arxiv.org/abs/1704.04861, section 3.1.
     """
     images = keras.Input((*config.input_hw, 3), name="images")  # (B, H, W, 3)
     x = conv_norm(images, config.stem_channels, "stem", strides=2)  # (B, H/2, W/2, .)
-    skips = []
-    for level, channels in enumerate(config.channels, 1):
-        conv = _conv_of(config, level)
-        x = conv(x, channels, f"encoder_{level}_down", strides=2)
-        for block in range(1, config.encoder_blocks[level - 1] + 1):
-            x = residual_block(x, channels, f"encoder_{level}_block_{block}", conv)
-        skips.append(x)  # level 1: (B, H/4, W/4, .)
-    for level in range(len(config.channels) - 1, 0, -1):
-        channels = config.channels[level - 1]
-        x = conv_norm(
-            x, channels, f"decoder_{level}_lateral", kernel_size=1, relu=False
-        )
-        x = NearestUpsampling(2, name=f"decoder_{level}_resize")(x)
-        x = layers.Add(name=f"decoder_{level}_add")([x, skips[level - 1]])
-        for number in range(1, config.decoder_convs[level - 1] + 1):
-            conv = _conv_of(config, level)
-            x = conv(x, channels, f"decoder_{level}_conv_{number}")
-    heatmaps = output(x, config.num_keypoints, "heatmaps_1")
-    return keras.Model(images, {"heatmaps_1": heatmaps}, name="conv_hourglass")
+    thin = config.channels[0]
+    x = _conv_of(config, 1)(x, thin, "encoder_1_down", strides=2)  # (B, H/4, W/4, .)
+    outputs = {}
+    for stack in range(1, config.num_stacks + 1):
+        y = hourglass_of_convolutions(x, config, f"stack_{stack}_" * (stack > 1))
+        heatmaps = output(y, config.num_keypoints, f"heatmaps_{stack}")
+        outputs[f"heatmaps_{stack}"] = heatmaps
+        if stack < config.num_stacks:
+            parts = {"features": y, "heatmaps": heatmaps}
+            seen = [
+                conv_norm(
+                    part, thin, f"inject_{stack}_{name}", kernel_size=1, relu=False
+                )
+                for name, part in parts.items()
+            ]
+            x = layers.Add(name=f"inject_{stack}_add")([x, *seen])
+            x = layers.ReLU(name=f"inject_{stack}_relu")(x)
+    return keras.Model(images, outputs, name="conv_hourglass")
 
 
 def conv_hourglass_codecs(config: ConvHourglassConfig) -> dict[str, HeatmapCodec]:
@@ -121,7 +125,39 @@ def conv_hourglass_codecs(config: ConvHourglassConfig) -> dict[str, HeatmapCodec
         heatmap_hw=config.heatmap_hw,
         sigma_cells=config.sigma_cells,
     )
-    return {"heatmaps_1": codec}
+    return {f"heatmaps_{stack}": codec for stack in range(1, config.num_stacks + 1)}
+
+
+def hourglass_of_convolutions(
+    x: KerasTensor, config: ConvHourglassConfig, name: str
+) -> KerasTensor:
+    """Go down through all levels and up again (B, H/4, W/4, C) -> the same shape.
+
+    Args:
+        x: Level 1.
+        config: Channels and convolutions of each level.
+        name: What the layers' names begin with.
+    """
+    skips = []
+    for level, channels in enumerate(config.channels, 1):
+        conv = _conv_of(config, level)
+        if level > 1:
+            x = conv(x, channels, f"{name}encoder_{level}_down", strides=2)
+        for block in range(1, config.encoder_blocks[level - 1] + 1):
+            x = residual_block(
+                x, channels, f"{name}encoder_{level}_block_{block}", conv
+            )
+        skips.append(x)
+    for level in range(len(config.channels) - 1, 0, -1):
+        channels = config.channels[level - 1]
+        decoder = f"{name}decoder_{level}"
+        x = conv_norm(x, channels, f"{decoder}_lateral", kernel_size=1, relu=False)
+        x = NearestUpsampling(2, name=f"{decoder}_resize")(x)
+        x = layers.Add(name=f"{decoder}_add")([x, skips[level - 1]])
+        for number in range(1, config.decoder_convs[level - 1] + 1):
+            conv = _conv_of(config, level)
+            x = conv(x, channels, f"{decoder}_conv_{number}")
+    return x
 
 
 def _conv_of(config: ConvHourglassConfig, level: int) -> ConvNorm:

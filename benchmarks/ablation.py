@@ -129,6 +129,11 @@ VARIANTS = (
         changes=("model.separable_from=3", "model.channels=[16,24,96,96]"),
     ),
     Variant(
+        lever="stacks",
+        name="two, thinner, for as many multiplications",
+        changes=("model.num_stacks=2", "model.channels=[22,22,40,48]"),
+    ),
+    Variant(
         lever="head",
         name="heatmaps and offsets (MoveNet)",
         changes=("family=conv_offsets",),

@@ -4,10 +4,11 @@ r"""Train one small network many times, changing one thing at a time.
         --clean coco=lspet_clean.json,images=LSPET/images \
         --extra coco=extra.json,images=EXTRA/images
 
-Every variant gets the same number of training pictures. Scores are taken on
-people of the training half of LSP that no variant trains on (501-700), never on
-the validation people. Each finished variant is a line of results/ablation.csv
-and is not trained again: an interrupted run goes on with the next one.
+The network is that of configs/nano.yaml, at 96x96. Every variant gets the same
+number of training pictures. Scores are taken on people of the training half of
+LSP that no variant trains on (501-700), never on the validation people. Each
+finished variant is a line of results/ablation.csv and is not trained again: an
+interrupted run goes on with the next one.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import heads  # noqa: F401  (makes its families known)
@@ -33,6 +35,7 @@ from tinypose.training.run_dir import RunDir
 from tinypose.training.train import TrainingJob, run_training
 
 BASE = Path(__file__).parents[1] / "configs" / "nano.yaml"
+INPUT = "model.input_hw=[96,96]"
 HEADER = (
     "lever",
     "variant",
@@ -100,6 +103,7 @@ VARIANTS = (
         changes=("augment.part_probability=0.2",),
     ),
     Variant(lever="fill", name="black only", changes=("augment.fills=[black]",)),
+    Variant(lever="optimiser", name="AdamW", changes=("training.optimizer=adamw",)),
     Variant(lever="averaging", name="none", changes=("training.ema=0",)),
     Variant(
         lever="learning rate", name="0.0015", changes=("training.learning_rate=0.0015",)
@@ -127,6 +131,26 @@ VARIANTS = (
         lever="convolutions",
         name="separable from level 3, three times as wide there",
         changes=("model.separable_from=3", "model.channels=[16,24,96,96]"),
+    ),
+    Variant(
+        lever="convolutions",
+        name="5x5 where they are separable",
+        changes=("model.separable_kernel=5",),
+    ),
+    Variant(
+        lever="channels",
+        name="more at the lowest levels, for as many multiplications",
+        changes=("model.channels=[27,44,64,80]",),
+    ),
+    Variant(
+        lever="channels",
+        name="more at the highest level, for as many multiplications",
+        changes=("model.channels=[35,24,40,48]",),
+    ),
+    Variant(
+        lever="depth",
+        name="two residual blocks at the lowest levels",
+        changes=("model.encoder_blocks=[0,0,2,2]",),
     ),
     Variant(
         lever="stacks",
@@ -183,13 +207,12 @@ def train(variant: Variant, specs: dict[str, str], epochs: int) -> list[object]:
     config = variant_config(variant, epochs)
     skeleton = load_skeleton(config.skeleton)
     names = [*variant.data, "lsp"]
-    samples = load_data([specs[name] for name in names], skeleton)
+    dataset = crops(tuple(specs[name] for name in names), config.model.input_hw)
     most = len(load_data([specs[n] for n in (*BASELINE.data, "lsp")], skeleton))
     # Fewer people are seen more often: all variants learn from as many pictures.
-    epochs = round(epochs * most / len(samples))
+    epochs = round(epochs * most / len(dataset))
     config = variant_config(variant, epochs)
     held_out = load_data([specs["val"]], skeleton)
-    dataset = CropDataset(samples, config.model.input_hw)
     with tempfile.TemporaryDirectory() as folder, Display(quiet=True) as display:
         run_dir = RunDir(Path(folder) / "ablation")
         run_dir.create({}, config)
@@ -205,7 +228,7 @@ def train(variant: Variant, specs: dict[str, str], epochs: int) -> list[object]:
     return [
         variant.lever,
         variant.name,
-        epochs * len(samples),
+        epochs * len(dataset),
         f"{minutes:.1f}",
         f"{result.limbs_mean(result.accuracy.headline):.1f}",
         f"{low:.1f}",
@@ -221,10 +244,17 @@ def train(variant: Variant, specs: dict[str, str], epochs: int) -> list[object]:
     ]
 
 
+@lru_cache(maxsize=1)
+def crops(specs: tuple[str, ...], input_hw: tuple[int, int]) -> CropDataset:
+    """Return people in memory; neighbours in the list share them."""
+    skeleton = load_skeleton(str(read_yaml(BASE)["skeleton"]))
+    return CropDataset(load_data(list(specs), skeleton), input_hw)
+
+
 def variant_config(variant: Variant, epochs: int) -> Config:
     """Return the configuration of a variant for a number of epochs."""
     value = read_yaml(BASE)
-    changes = [f"training.epochs={epochs}", "training.first_sizes=[]"]
+    changes = [f"training.epochs={epochs}", "training.first_sizes=[]", INPUT]
     return apply_overrides(value, [*changes, *variant.changes], str(BASE))
 
 

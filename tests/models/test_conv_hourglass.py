@@ -67,6 +67,23 @@ def test_separable_levels_save_parameters_and_change_no_shape(net) -> None:
     assert thin.count_params() < 0.35 * net.count_params()
 
 
+def test_larger_kernels_are_only_for_separable_levels() -> None:
+    small, large = (
+        build_model("conv_hourglass", separable_from=4, separable_kernel=side)
+        for side in (3, 5)
+    )
+    sides = {
+        layer.kernel.shape[0]
+        for layer in large.layers
+        if isinstance(layer, keras.layers.DepthwiseConv2D)
+    }
+    assert sides == {5}
+    # encoder_4: down sees 96 channels, both convolutions of its block 128.
+    more = (25 - 9) * (96 + 128 + 128)
+    assert large.count_params() == small.count_params() + more
+    assert large.output_shape == small.output_shape
+
+
 def test_a_second_hourglass_sees_what_the_first_one_says() -> None:
     thin = {"channels": (16, 24), "encoder_blocks": (0, 1), "decoder_convs": (1,)}
     one = build_model("conv_hourglass", **thin)
@@ -103,6 +120,7 @@ def test_the_head_starts_near_zero(net: keras.Model) -> None:
         ({"decoder_convs": (1, 1)}, r"model.decoder_convs: expected 3 numbers"),
         ({"input_hw": (112, 128)}, r"model.input_hw: .* divide by .* = 32"),
         ({"separable_from": 5}, r"model.separable_from: expected a level of 1 to 4"),
+        ({"separable_kernel": 4}, r"model.separable_kernel: expected an odd number"),
         ({"num_keypoints": 0}, r"model.num_keypoints: expected at least 1"),
         ({"stem_channels": 0}, r"model.stem_channels: expected at least 1"),
         ({"num_stacks": 0}, r"model.num_stacks: expected at least 1"),

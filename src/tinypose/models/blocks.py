@@ -32,11 +32,13 @@ def separable_conv(x: KerasTensor, filters: int, name: str) -> KerasTensor:
     return batch_norm(x, name=f"{name}_pointwise_norm")
 
 
-def depthwise_norm(x: KerasTensor, name: str, strides: int = 1) -> KerasTensor:
-    """Apply a depthwise 3x3 convolution and batch norm, without ReLU."""
+def depthwise_norm(
+    x: KerasTensor, name: str, strides: int = 1, kernel_size: int = 3
+) -> KerasTensor:
+    """Apply a depthwise convolution and batch norm, without ReLU."""
     # No bias: the batch norm that follows directly has one.
     x = layers.DepthwiseConv2D(
-        3,
+        kernel_size,
         strides=strides,
         padding="same",
         use_bias=False,

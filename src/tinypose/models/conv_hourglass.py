@@ -9,6 +9,7 @@ second one starts from the first one's features and heatmaps.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 from keras import KerasTensor, layers
@@ -24,7 +25,7 @@ from tinypose.models.checks import (
 from tinypose.models.layers import NearestUpsampling
 
 ConvNorm = Callable[..., KerasTensor]
-"""``conv_norm`` or ``separable_norm``."""
+"""``conv_norm`` or ``separable_norm`` of a kernel's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class ConvHourglassConfig:
         separable_from: The first level whose 3x3 convolutions are depthwise
             separable: a tenth of the parameters, where a file must be tiny. 0
             for none.
+        separable_kernel: Side of the depthwise kernels, odd.
         num_stacks: Hourglasses, one after the other.
         sigma_cells: Standard deviation of the target Gaussians, in cells.
     """
@@ -57,6 +59,7 @@ class ConvHourglassConfig:
     encoder_blocks: tuple[int, ...] = (0, 1, 1, 1)
     decoder_convs: tuple[int, ...] = (1, 1, 1)
     separable_from: int = 0
+    separable_kernel: int = 3
     num_stacks: int = 1
     sigma_cells: float = 1.5
 
@@ -70,6 +73,11 @@ class ConvHourglassConfig:
             raise ValueError(
                 f"model.separable_from: expected a level of 1 to {levels}, or 0, "
                 f"found {self.separable_from}"
+            )
+        if self.separable_kernel < 1 or self.separable_kernel % 2 == 0:
+            raise ValueError(
+                "model.separable_kernel: expected an odd number of at least 1, "
+                f"found {self.separable_kernel}"
             )
         require_divisible(self, 2 * 2**levels, "2 * 2**levels")
         require_positive(self, "sigma_cells")
@@ -161,15 +169,22 @@ def hourglass_of_convolutions(
 
 
 def _conv_of(config: ConvHourglassConfig, level: int) -> ConvNorm:
-    separable = config.separable_from and level >= config.separable_from
-    return separable_norm if separable else conv_norm
+    if not 0 < config.separable_from <= level:
+        return conv_norm
+    return partial(separable_norm, kernel_size=config.separable_kernel)
 
 
 def separable_norm(
-    x: KerasTensor, filters: int, name: str, *, strides: int = 1, relu: bool = True
+    x: KerasTensor,
+    filters: int,
+    name: str,
+    *,
+    kernel_size: int = 3,
+    strides: int = 1,
+    relu: bool = True,
 ) -> KerasTensor:
-    """Apply a depthwise 3x3 and a 1x1 convolution, each with batch norm."""
-    x = depthwise_norm(x, name, strides)
+    """Apply a depthwise and a 1x1 convolution, each with batch norm."""
+    x = depthwise_norm(x, name, strides, kernel_size)
     return conv_norm(x, filters, name, kernel_size=1, relu=relu)
 
 

@@ -7,7 +7,8 @@ pipeline alone, the bare training step on one random batch, and real training.
         --data lspet=LSPET --data lsp=LSP:1-700
 
 With --without-onednn, TensorFlow's own convolutions are measured instead of
-oneDNN's. Lines of other configurations stay in the table.
+oneDNN's; with --mixed-bfloat16, training.mixed_bfloat16. Lines of other
+configurations stay in the table.
 """
 
 import argparse
@@ -41,6 +42,7 @@ ONEDNN = "yes" if os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1" else "no"
 HEADER = (
     "config",
     "onednn",
+    "bfloat16",
     "what",
     "images_per_second_median",
     "lowest",
@@ -59,12 +61,14 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--data", action="append", required=True)
     parser.add_argument("--without-onednn", action="store_true")
+    parser.add_argument("--mixed-bfloat16", action="store_true")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results/throughput.csv"))
     arguments = parser.parse_args()
 
-    config = load_config(arguments.config)
+    mixed = str(arguments.mixed_bfloat16).lower()
+    config = load_config(arguments.config, [f"training.mixed_bfloat16={mixed}"])
     samples = load_data(arguments.data, load_skeleton(config.skeleton))
     dataset = CropDataset(samples, config.model.input_hw, padding=config.padding)
     batches = TrainingBatches(dataset, config.training.batch_size, config.augment, 0)
@@ -75,8 +79,7 @@ def main() -> None:
     bare = statistics.median(rates["bare training step"])
     rows = [
         [
-            arguments.config.stem,
-            ONEDNN,
+            *setting(arguments),
             what,
             round(statistics.median(values), 1),
             round(min(values), 1),
@@ -91,14 +94,22 @@ def main() -> None:
     ]
     write_csv(arguments.out, HEADER, [*others(arguments), *rows])
     for row in rows:
-        print(f"{row[2]:<20} {row[3]:>8} images/s  {row[6]:.3f} of the bare step")
+        print(f"{row[3]:<20} {row[4]:>8} images/s  {row[7]:.3f} of the bare step")
     print(f"bare step {bare:.0f} images/s, peak memory {peak} MB -> {arguments.out}")
 
 
 def others(arguments: argparse.Namespace) -> list[list[str]]:
     """Return the lines of the table that this run does not measure anew."""
-    own = [arguments.config.stem, ONEDNN]
-    return [row for row in read_lines(arguments.out) if row[:2] != own]
+    own = [*setting(arguments), describe_machine()]
+    machine = HEADER.index("machine")
+    rows = read_lines(arguments.out)
+    return [row for row in rows if [*row[:3], row[machine]] != own]
+
+
+def setting(arguments: argparse.Namespace) -> list[str]:
+    """Return the first columns of the lines of this run."""
+    mixed = "yes" if arguments.mixed_bfloat16 else "no"
+    return [arguments.config.stem, ONEDNN, mixed]
 
 
 def measure(

@@ -42,6 +42,8 @@ class TrainingConfig:
         clip_norm: Largest norm of the whole gradient; 0 for no limit.
         ema: Momentum of the averaged weights that are evaluated and saved; 0
             for none.
+        mixed_bfloat16: Compute convolutions in bfloat16: faster on GPUs, and on
+            CPUs with AMX, slower on others. What is saved is in float32.
         imitate_int8: Round weights and activations to eight bits in every step,
             so that the trained weights bear it; the statistics of batch norm
             stay as they are. For trained weights only (``--init``).
@@ -65,6 +67,7 @@ class TrainingConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 0.0
     ema: float = 0.995
+    mixed_bfloat16: bool = False
     imitate_int8: bool = False
     sparsity: float = 0.0
     seed: int = 0
@@ -99,6 +102,11 @@ class TrainingConfig:
             raise UsageError(
                 "training.learning_rate: expected more than 0, found "
                 f"{self.learning_rate}"
+            )
+        if self.mixed_bfloat16 and self.imitate_int8:
+            raise UsageError(
+                "training.mixed_bfloat16: expected false with training.imitate_int8, "
+                "whose rounding needs float32"
             )
         for name in ("ema", "sparsity"):
             if not 0 <= getattr(self, name) < 1:

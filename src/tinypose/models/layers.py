@@ -37,6 +37,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise (batch, height, width, channels) over all but the channels."""
         fused = _FUSED.get(keras.backend.backend())
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
         plain = (
             getattr(self, "renorm", False)
             or self.synchronized
@@ -50,16 +51,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
             or mask is not None
             or len(inputs.shape) != 4
             or self.axis not in (-1, 3)
-            or keras.backend.standardize_dtype(inputs.dtype) != "float32"
+            or dtype not in ("float32", "bfloat16")
         ):
             return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = fused(inputs, self.gamma, self.beta, self.epsilon)
+        # In bfloat16, CPUs take three times as long as with both conversions.
+        outputs, mean, variance = fused(
+            ops.cast(inputs, "float32"), self.gamma, self.beta, self.epsilon
+        )
         for moving, value in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
         ):
             moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
-        return outputs
+        return ops.cast(outputs, dtype)
 
 
 @keras.saving.register_keras_serializable(package="tinypose")

@@ -17,6 +17,7 @@ from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.phases import Phase
 from tinypose.training.losses import LOSSES
+from tinypose.training.mixed_precision import mix_bfloat16
 
 MIN_MUON_CHANNELS = 8
 """Kernels of fewer channels, in or out, are no matrices worth the name."""
@@ -118,7 +119,8 @@ class PoseTask(keras.Model):
                 target, weights = codec.encode_around(*labels, y_pred[codec.centres])
             else:
                 target, weights = codec.encode(*labels)
-            loss = LOSSES[type(codec)](target, y_pred[key], weights * y["weights"])
+            predicted = ops.cast(y_pred[key], "float32")
+            loss = LOSSES[type(codec)](target, predicted, weights * y["weights"])
             total += loss_weight * loss
         # Gradients are summed over replicas.
         return total / self.num_replicas
@@ -227,6 +229,8 @@ def build_task(
     keras.utils.set_random_seed(config.training.seed)
     family = FAMILIES[config.family]
     net = (build or family.build)(config.model)
+    if config.training.mixed_bfloat16:
+        mix_bfloat16(net)
     total_steps = (epochs or config.training.epochs) * steps_per_epoch
     schedule = build_schedule(config.training, total_steps)
     task = PoseTask(

@@ -15,6 +15,7 @@ from tinypose.models.layers import normalize_images
 from tinypose.models.loading import load_net
 from tinypose.training.errors import measure_errors
 from tinypose.training.run_dir import HISTORY_COLUMNS
+from tinypose.training.task import PoseTask
 
 SQUARE = (32, 32)
 
@@ -132,6 +133,34 @@ def test_a_window_imitates_the_errors_that_it_can_show(name: str) -> None:
     looks = [phase for phase in family.phases(config) if phase.imitates]
     assert looks
     assert {phase.reach for phase in looks} == {config.window_fraction / 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "judged"),
+    [
+        ("multi_resolution", ["heatmaps_1", "coordinates_2", "coordinates_2"]),
+        ("deeppose_cascade", ["coordinates_1", "coordinates_2"]),
+        ("pose_machine", ["heatmaps_2"]),
+    ],
+)
+def test_each_phase_is_judged_by_what_it_trains(name: str, judged: list[str]) -> None:
+    family = FAMILIES[name]
+    config = family.config_class(**SMALL[name])
+    found = [
+        PoseTask(family.build(config), family.codecs(config), phase=phase).judged
+        for phase in family.phases(config)
+    ]
+    assert found == judged
+
+
+def test_an_early_phase_claims_no_accuracy_of_the_prediction(
+    two_looks, square_dots, whole_run, tmp_path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(two_looks, square_dots, tmp_path / "run", should_stop=stop_after(8))
+    assert read_metadata(tmp_path / "run" / "best.keras").accuracy == {}
+    _, whole = whole_run
+    assert "validation PCK@0.2" in read_metadata(whole / "best.keras").accuracy
 
 
 def test_fewer_epochs_than_phases_are_refused(two_looks, square_dots, tmp_path) -> None:

@@ -67,6 +67,16 @@ class PoseTask(keras.Model):
         self._trained = self._tested if eight_bits else _trained_part(net, self.phase)
 
     @property
+    def judged(self) -> str:
+        """The output that shows how far training is: the last one that learns.
+
+        Heatmaps of windows say nothing by themselves; the prediction does.
+        """
+        learning = list(self.loss_weights)[-1]
+        windows = isinstance(self.codecs[learning], WindowHeatmapCodec)
+        return list(self.codecs)[-1] if windows else learning
+
+    @property
     def ranges(self) -> list[Any]:
         """The ranges of activations, where eight bits are imitated; variables."""
         rounding = [

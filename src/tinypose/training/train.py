@@ -286,7 +286,7 @@ class _Loop:
         if due:
             copy_averages(self.task, self.averaged)
             if self.validator:
-                result = self.validator.validate(self.averaged)
+                result = self.validator.validate(self.averaged, self.task.judged)
             self._keep_if_best(result)
         loss = float(np.mean(progress.losses))
         progress.history.append(
@@ -342,9 +342,10 @@ class _Loop:
     def _metadata(self, usual_score: float) -> Metadata:
         config = self.job.config
         net = self.averaged.net
-        codec = list(self.averaged.codecs.values())[-1]
+        prediction, codec = list(self.averaged.codecs.items())[-1]
         accuracy = {}
-        if self.progress.best is not None:
+        # In an early phase it is another output's.
+        if self.progress.best is not None and self.task.judged == prediction:
             accuracy["validation PCK@0.2"] = round(self.progress.best, 2)
         return Metadata(
             name=self.job.run_dir.path.name,

@@ -56,13 +56,17 @@ class Validator:
         self.dataset = dataset
         self._reference = measure_references(dataset.samples).pck
 
-    def validate(self, task: PoseTask) -> ValidationResult:
-        """Run the network over the whole data set."""
+    def validate(self, task: PoseTask, key: str) -> ValidationResult:
+        """Run the network over the whole data set.
+
+        Args:
+            task: The network.
+            key: The output that is judged.
+        """
         predicted: list[NDArray[Any]] = []
         losses: list[tuple[float, float]] = []
         scores: list[NDArray[Any]] = []
         picture: Image | None = None
-        key = list(task.codecs)[-1]
         for start in range(0, len(self.dataset), BATCH_SIZE):
             stop = min(start + BATCH_SIZE, len(self.dataset))
             batch = self.dataset.batch(range(start, stop))

@@ -77,9 +77,51 @@ BASELINE = Variant(lever="base", name="base")
 VARIANTS = (
     BASELINE,
     Variant(lever="base", name="another seed", changes=("training.seed=1",)),
-    Variant(lever="labels", name="crowd labels, no more people", data=("raw",)),
-    Variant(lever="labels", name="cleaned labels, no more people", data=("clean",)),
-    Variant(lever="labels", name="crowd labels", data=("raw", "extra")),
+    Variant(
+        lever="convolutions",
+        name="separable from level 2, wider, for as many multiplications",
+        changes=("model.separable_from=2", "model.channels=[32,60,80,96]"),
+    ),
+    Variant(
+        lever="convolutions",
+        name="dense everywhere, thinner, for as many multiplications",
+        changes=("model.separable_from=0", "model.channels=[28,28,40,48]"),
+    ),
+    Variant(
+        lever="convolutions",
+        name="5x5 where they are separable",
+        changes=("model.separable_kernel=5",),
+    ),
+    Variant(
+        lever="channels",
+        name="more at the lowest levels, for as many multiplications",
+        changes=("model.channels=[27,44,64,80]",),
+    ),
+    Variant(
+        lever="channels",
+        name="more at the highest level, for as many multiplications",
+        changes=("model.channels=[35,24,40,48]",),
+    ),
+    Variant(
+        lever="depth",
+        name="two residual blocks at the lowest levels",
+        changes=("model.encoder_blocks=[0,0,2,2]",),
+    ),
+    Variant(
+        lever="stacks",
+        name="two, thinner, for as many multiplications",
+        changes=("model.num_stacks=2", "model.channels=[22,22,40,48]"),
+    ),
+    Variant(
+        lever="head",
+        name="heatmaps and offsets (MoveNet)",
+        changes=("family=conv_offsets",),
+    ),
+    Variant(
+        lever="head",
+        name="a distribution per axis (SimCC)",
+        changes=("family=conv_simcc",),
+    ),
     Variant(
         lever="rotation",
         name="up to 20 degrees, never upside down",
@@ -122,51 +164,9 @@ VARIANTS = (
         name="two thirds of the epochs at 64x64",
         changes=("training.first_sizes=[[4,64,64]]",),
     ),
-    Variant(
-        lever="convolutions",
-        name="depthwise separable from level 2",
-        changes=("model.separable_from=2",),
-    ),
-    Variant(
-        lever="convolutions",
-        name="separable from level 3, three times as wide there",
-        changes=("model.separable_from=3", "model.channels=[16,24,96,96]"),
-    ),
-    Variant(
-        lever="convolutions",
-        name="5x5 where they are separable",
-        changes=("model.separable_kernel=5",),
-    ),
-    Variant(
-        lever="channels",
-        name="more at the lowest levels, for as many multiplications",
-        changes=("model.channels=[27,44,64,80]",),
-    ),
-    Variant(
-        lever="channels",
-        name="more at the highest level, for as many multiplications",
-        changes=("model.channels=[35,24,40,48]",),
-    ),
-    Variant(
-        lever="depth",
-        name="two residual blocks at the lowest levels",
-        changes=("model.encoder_blocks=[0,0,2,2]",),
-    ),
-    Variant(
-        lever="stacks",
-        name="two, thinner, for as many multiplications",
-        changes=("model.num_stacks=2", "model.channels=[22,22,40,48]"),
-    ),
-    Variant(
-        lever="head",
-        name="heatmaps and offsets (MoveNet)",
-        changes=("family=conv_offsets",),
-    ),
-    Variant(
-        lever="head",
-        name="a distribution per axis (SimCC)",
-        changes=("family=conv_simcc",),
-    ),
+    Variant(lever="labels", name="crowd labels, no more people", data=("raw",)),
+    Variant(lever="labels", name="cleaned labels, no more people", data=("clean",)),
+    Variant(lever="labels", name="crowd labels", data=("raw", "extra")),
 )
 
 

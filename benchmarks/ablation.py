@@ -33,6 +33,7 @@ from tinypose.skeletons import load_skeleton
 from tinypose.training.display import Display
 from tinypose.training.run_dir import RunDir
 from tinypose.training.train import TrainingJob, run_training
+from tinypose.weights import shipped_weights
 
 BASE = Path(__file__).parents[1] / "configs" / "nano.yaml"
 INPUT = "model.input_hw=[96,96]"
@@ -65,18 +66,26 @@ class Variant:
         data: Which of ``raw``, ``clean`` and ``extra`` are trained on, beside
             the clean labels of LSP.
         changes: Overrides of the base configuration.
+        teacher: The shipped model whose heatmaps are learned, too.
     """
 
     lever: str
     name: str
     data: tuple[str, ...] = ("clean", "extra")
     changes: tuple[str, ...] = field(default=())
+    teacher: str = ""
 
 
 BASELINE = Variant(lever="base", name="base")
 VARIANTS = (
     BASELINE,
     Variant(lever="base", name="another seed", changes=("training.seed=1",)),
+    # The teacher has seen the people that variants are scored on.
+    Variant(
+        lever="distillation",
+        name="heatmaps of small, half of the loss",
+        teacher="small",
+    ),
     Variant(
         lever="convolutions",
         name="separable from level 2, wider, for as many multiplications",
@@ -218,9 +227,13 @@ def train(variant: Variant, specs: dict[str, str], epochs: int) -> list[object]:
         run_dir.create({}, config)
         begun = time.perf_counter()
         # No validation: the last epoch counts, none is chosen.
-        run_training(
-            TrainingJob(config=config, run_dir=run_dir, training=dataset), display
+        job = TrainingJob(
+            config=config,
+            run_dir=run_dir,
+            training=dataset,
+            teacher=shipped_weights().get(variant.teacher),
         )
+        run_training(job, display)
         minutes = (time.perf_counter() - begun) / 60
         result = evaluate(Predictor(run_dir.path), held_out, batch_size=16)
     low, high = result.accuracy.intervals.limbs_mean

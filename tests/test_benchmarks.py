@@ -12,7 +12,7 @@ from tinypose.errors import TinyposeError
 from tinypose.evaluation.result import limb_keypoints
 from tinypose.metadata import read_metadata
 from tinypose.skeletons import LSP
-from tinypose.weights import shipped
+from tinypose.weights import shipped, shipped_weights
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -447,3 +447,4 @@ def test_every_variant_of_the_ablation_is_a_configuration(heads, benchmarks) -> 
         config = ablation.variant_config(variant, 6)
         assert config.training.epochs == 6
         assert (config == base) == (not variant.changes)
+        assert variant.teacher in ("", *shipped_weights())

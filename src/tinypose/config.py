@@ -42,6 +42,8 @@ class TrainingConfig:
         clip_norm: Largest norm of the whole gradient; 0 for no limit.
         ema: Momentum of the averaged weights that are evaluated and saved; 0
             for none.
+        teacher_weight: Share of a teacher's heatmaps in the loss (``--teacher``);
+            the labels have the rest.
         mixed_bfloat16: Compute convolutions in bfloat16: faster on GPUs, and on
             CPUs with AMX, slower on others. What is saved is in float32.
         imitate_int8: Round weights and activations to eight bits in every step,
@@ -67,6 +69,7 @@ class TrainingConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 0.0
     ema: float = 0.995
+    teacher_weight: float = 0.5
     mixed_bfloat16: bool = False
     imitate_int8: bool = False
     sparsity: float = 0.0
@@ -102,6 +105,11 @@ class TrainingConfig:
             raise UsageError(
                 "training.learning_rate: expected more than 0, found "
                 f"{self.learning_rate}"
+            )
+        if not 0 < self.teacher_weight <= 1:
+            raise UsageError(
+                "training.teacher_weight: expected more than 0 and at most 1, found "
+                f"{self.teacher_weight}"
             )
         if self.mixed_bfloat16 and self.imitate_int8:
             raise UsageError(

@@ -1,5 +1,6 @@
 """``tinypose train`` as a user meets it: real processes, really killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -209,20 +210,28 @@ def test_weights_of_a_run_start_another_one(config, tmp_path, capsys) -> None:
     assert code == 0, err
     # Lines are broken to the width of the terminal, even within names.
     assert f"layersstartfrom{weights}" in "".join((out + err).split())
+    third = tmp_path / "third"
+    code, _, err = run_here(
+        capsys, "train", config, *few, "--out", third, "--teacher", first
+    )
+    assert code == 0, err
+    assert json.loads((third / "run.json").read_text())["teacher"] == str(first)
 
 
 @pytest.mark.parametrize(
-    ("init", "message"),
+    ("option", "model", "message"),
     [
-        ("tiny", "expected a run folder, a .keras or .npz file"),
-        ("mine.tflite", "a .tflite file cannot be trained"),
+        ("--init", "tiny", "expected a run folder, a .keras or .npz file"),
+        ("--init", "mine.tflite", "a .tflite file holds no network to train with"),
+        ("--teacher", "tiny", "--teacher tiny: expected a run folder"),
+        ("--teacher", "small", "expected heatmaps like the student's"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(
-    config, tmp_path, capsys, init, message
+    config, tmp_path, capsys, option, model, message
 ) -> None:
     arguments = ["--data", "stick_people:1-8", "--out", tmp_path / "run"]
-    code, out, err = run_here(capsys, "train", config, *arguments, "--init", init)
+    code, out, err = run_here(capsys, "train", config, *arguments, option, model)
     assert (code, out) == (2, "")
     assert message in err and err.count("\n") == 1
     assert not (tmp_path / "run").exists()

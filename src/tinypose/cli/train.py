@@ -42,6 +42,10 @@ def train(
             help="Start from the weights of a shipped model, run folder or file."
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Learn from the heatmaps of such a model, too."),
+    ] = None,
     override: Annotated[
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE, such as training.epochs=5."),
@@ -59,7 +63,7 @@ def train(
         raise UsageError("expected either a configuration file or --resume RUN")
     if resume is not None:
         _refuse({"--out": out, "--data": data, "--init": init, "--val": val})
-        _refuse({"--limit": limit})
+        _refuse({"--limit": limit, "--teacher": teacher})
         _check_changes(override or [])
         _run(_resumed(resume, override or []), device, quiet)
         return
@@ -73,7 +77,8 @@ def train(
         "data": [absolute_spec(spec) for spec in data],
         "validation": [absolute_spec(spec) for spec in val or []],
         "limit": limit,
-        "init": _initial_name(init) if init else None,
+        "init": _weights_name("--init", init) if init else None,
+        "teacher": _weights_name("--teacher", teacher) if teacher else None,
     }
     _run(_new(config, out, record, override or []), device, quiet)
 
@@ -141,7 +146,9 @@ def _new(
 ) -> _Request:
     load_keras()
     from tinypose.config import load_config
+    from tinypose.skeletons import load_skeleton
     from tinypose.training.run_dir import RunDir
+    from tinypose.training.teacher import load_teacher
 
     run_dir = RunDir(out)
     run_dir.require_new()
@@ -150,6 +157,13 @@ def _new(
         raise UsageError(
             "training.imitate_int8: expected --init RUN, trained weights to begin "
             "with: how far activations reach cannot be told from random ones"
+        )
+    if record["teacher"]:
+        # Said before pictures are read, not after.
+        load_teacher(
+            _weights_file(record["teacher"]),
+            resolved.at_epoch(0),
+            load_skeleton(resolved.skeleton),
         )
     if resolved.skeleton.endswith((".yaml", ".yml")):
         # The run may be resumed from another folder.
@@ -212,7 +226,11 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
     from tinypose.training.train import TrainingJob, run_training
 
     config, run_dir, record = request.config, request.run_dir, request.record
-    initial = _initial_file(record["init"]) if record["init"] else None
+    # Runs of before there were teachers do not name one.
+    initial, teacher = (
+        _weights_file(record[role]) if record.get(role) else None
+        for role in ("init", "teacher")
+    )
     strategy = choose_device(device)
     with Display(quiet=quiet) as display, stop_requested() as should_stop:
         job = TrainingJob(
@@ -226,6 +244,7 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
             ),
             training_data=tuple(describe_spec(spec) for spec in record["data"]),
             initial=initial,
+            teacher=teacher,
             should_stop=should_stop,
         )
         # Only now that everything has been read is there something to resume.
@@ -260,28 +279,28 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
         typer.echo(f"model  {run_dir.best}\ncurve  {run_dir.curve}")
 
 
-def _initial_name(init: Path) -> str:
-    """Return what ``--init`` names, good from any folder.
+def _weights_name(option: str, path: Path) -> str:
+    """Return what an option names, good from any folder.
 
     Raises:
         UsageError: a shipped model without weights to start from.
     """
     from tinypose.weights import shipped, shipped_weights
 
-    name = str(init)
+    name = str(path)
     if name in shipped_weights():
         return name
-    if name in shipped() or init.suffix.lower() == ".tflite":
+    if name in shipped() or path.suffix.lower() == ".tflite":
         raise UsageError(
-            f"--init {name}: expected a run folder, a .keras or .npz file or a shipped "
-            f"model with weights to start from "
-            f"({', '.join(shipped_weights()) or 'none here'}); a .tflite file cannot "
-            "be trained"
+            f"{option} {name}: expected a run folder, a .keras or .npz file or a "
+            f"shipped model with weights "
+            f"({', '.join(shipped_weights()) or 'none here'}); a .tflite file holds "
+            "no network to train with"
         )
-    return str(init.absolute())
+    return str(path.absolute())
 
 
-def _initial_file(name: str) -> Path:
+def _weights_file(name: str) -> Path:
     from tinypose.inference.inputs import find_model
     from tinypose.weights import shipped_weights
 

@@ -16,8 +16,9 @@ from tinypose.config import Config, TrainingConfig
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.phases import Phase
-from tinypose.training.losses import LOSSES
+from tinypose.training.losses import LOSSES, heatmap_loss
 from tinypose.training.mixed_precision import mix_bfloat16
+from tinypose.training.teacher import Teacher
 
 MIN_MUON_CHANNELS = 8
 """Kernels of fewer channels, in or out, are no matrices worth the name."""
@@ -38,6 +39,14 @@ class PoseTask(keras.Model):
         eight_bits: Whether all is computed as if in eight bits; see
             ``tinypose.compression.quantization``.
         sparse: Whether kernels are to become sparse, by ``sparse.update``.
+        teacher: Whose heatmaps are learned beside the labels.
+        teacher_weight: Share of the teacher in the loss of each output that has
+            such heatmaps.
+
+    Reference:
+        Zhang, Zhu & Ye, "Fast human pose estimation", CVPR 2019,
+        https://arxiv.org/abs/1811.05419, section 3.2: half of the loss is the
+        squared error to the teacher's heatmaps, also where labels are missing.
     """
 
     def __init__(
@@ -49,6 +58,8 @@ class PoseTask(keras.Model):
         phase: Phase | None = None,
         eight_bits: bool = False,
         sparse: bool = False,
+        teacher: Teacher | None = None,
+        teacher_weight: float = 0.5,
     ) -> None:
         super().__init__(name="pose_task")
         self.net = net
@@ -56,6 +67,8 @@ class PoseTask(keras.Model):
         self.num_replicas = num_replicas
         self.schedule = schedule
         self.phase = phase or Phase(name="all")
+        self.teacher, self.taught = teacher or (None, None)
+        self.teacher_weight = teacher_weight
         self.loss_weights = self.phase.outputs or dict.fromkeys(codecs, 1.0)
         if self.phase.trains:
             for layer in net.layers:
@@ -123,6 +136,7 @@ class PoseTask(keras.Model):
     ) -> Any:
         """Return the sum of the outputs' losses."""
         total: Any = 0.0
+        lesson = self._lesson(x)
         for key, loss_weight in self.loss_weights.items():
             codec, labels = self.codecs[key], (y["keypoints_xy"], y["visible"])
             if isinstance(codec, WindowHeatmapCodec):
@@ -131,9 +145,21 @@ class PoseTask(keras.Model):
                 target, weights = codec.encode(*labels)
             predicted = ops.cast(y_pred[key], "float32")
             loss = LOSSES[type(codec)](target, predicted, weights * y["weights"])
+            if lesson is not None and predicted.shape[1:] == lesson.shape[1:]:
+                known = ops.ones_like(weights) * self.taught
+                taught = heatmap_loss(lesson, predicted, known)
+                loss += self.teacher_weight * (taught - loss)
             total += loss_weight * loss
         # Gradients are summed over replicas.
         return total / self.num_replicas
+
+    def _lesson(self, inputs: Any) -> Any:
+        """Return the teacher's heatmaps of the pictures, or None."""
+        if self.teacher is None:
+            return None
+        images = inputs["images"] if isinstance(inputs, Mapping) else inputs
+        maps = self.teacher(normalize_images(images), training=False)
+        return ops.stop_gradient(ops.cast(maps, "float32"))
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -224,6 +250,7 @@ def build_task(
     phase: Phase | None = None,
     epochs: int | None = None,
     build: Callable[[Any], keras.Model] | None = None,
+    teacher: Teacher | None = None,
 ) -> PoseTask:
     """Build the network, its optimizer and all their variables.
 
@@ -235,12 +262,14 @@ def build_task(
         epochs: Of the phase; the configuration's, unless told otherwise.
         build: Makes the network of the model's configuration; the family does,
             unless told otherwise.
+        teacher: Whose heatmaps are learned, too.
     """
     keras.utils.set_random_seed(config.training.seed)
     family = FAMILIES[config.family]
     net = (build or family.build)(config.model)
     if config.training.mixed_bfloat16:
-        mix_bfloat16(net)
+        for network in (net, *([teacher.net] if teacher else [])):
+            mix_bfloat16(network)
     total_steps = (epochs or config.training.epochs) * steps_per_epoch
     schedule = build_schedule(config.training, total_steps)
     task = PoseTask(
@@ -251,6 +280,8 @@ def build_task(
         phase,
         config.training.imitate_int8,
         config.training.sparsity > 0,
+        teacher,
+        config.training.teacher_weight,
     )
     optimizer = build_optimizer(config.training, schedule)
     # XLA makes these networks several times slower on CPUs; JAX has no other way.

@@ -31,6 +31,7 @@ from tinypose.training.task import (
     restore_variables,
     variable_arrays,
 )
+from tinypose.training.teacher import load_teacher
 from tinypose.training.validation import ValidationResult, Validator
 
 
@@ -45,6 +46,7 @@ class TrainingJob:
         validation: The validation people, if there are any.
         training_data: Names of the data sets, for the model's metadata.
         initial: Model file whose weights the network starts from, if any.
+        teacher: Model file whose heatmaps are learned beside the labels, if any.
         should_stop: Asked after each step; True saves and interrupts.
     """
 
@@ -54,6 +56,7 @@ class TrainingJob:
     validation: CropDataset | None = None
     training_data: tuple[str, ...] = ()
     initial: Path | None = None
+    teacher: Path | None = None
     should_stop: Callable[[], bool] = lambda: False
 
 
@@ -198,6 +201,9 @@ class _Loop:
             "epochs": self._end - self._begun,
             "build": self._new_network,
         }
+        if self.job.teacher:
+            skeleton = self.job.training.skeleton
+            arguments["teacher"] = load_teacher(self.job.teacher, self.config, skeleton)
         if strategy is None:
             return build_task(self.config, steps, **arguments)
         with strategy.scope():

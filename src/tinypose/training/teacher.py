@@ -1,0 +1,115 @@
+"""Open a trained network whose heatmaps another one is to learn from."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from tinypose.codecs.codec import codec_of
+from tinypose.codecs.heatmap import HeatmapCodec
+from tinypose.config import Config
+from tinypose.errors import TinyposeError, UsageError
+from tinypose.metadata import Metadata, read_metadata
+from tinypose.models import FAMILIES
+from tinypose.models.loading import load_net
+from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
+from tinypose.models.weight_files import read_weights
+from tinypose.skeletons import Skeleton
+
+
+class Teacher(NamedTuple):
+    """What a student learns from.
+
+    Args:
+        net: From (batch, height, width, 3), normalised, to heatmaps (batch,
+            height, width, num_keypoints) in the order of the student's keypoints.
+            It is not trainable.
+        known: (num_keypoints,) float32, 0 for those that the teacher does not
+            know and whose maps mean nothing.
+    """
+
+    net: keras.Model
+    known: NDArray[np.float32]
+
+
+def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
+    """Return a network that gives heatmaps as the student's targets are.
+
+    Keypoints are matched by name.
+
+    Args:
+        path: A ``.keras`` file, or an ``.npz`` of weights alone.
+        student: The configuration of the network that is to learn; its input
+            size becomes the teacher's.
+        skeleton: The student's keypoints.
+
+    Raises:
+        TinyposeError: the file does not load.
+        UsageError: none of its keypoints is the student's, or its heatmaps are
+            of another size or kind.
+    """
+    metadata = read_metadata(path)
+    names = metadata.skeleton.names
+    known = np.array([name in names for name in skeleton.names], np.float32)
+    if not known.any():
+        raise UsageError(
+            f"--teacher {path}: expected some of the keypoints "
+            f"{', '.join(skeleton.names)}, found {', '.join(names)}"
+        )
+    net = _at_size(path, metadata, student.model.input_hw)
+    name = list(net.output)[-1]
+    codecs = FAMILIES[student.family].codecs(student.model).values()
+    wanted = [codec for codec in codecs if type(codec) is HeatmapCodec]
+    given = codec_of(metadata)
+    shape = tuple(net.output[name].shape[1:3])
+    fits = isinstance(given, HeatmapCodec) and any(
+        shape == codec.heatmap_hw and given.sigma_cells == codec.sigma_cells
+        for codec in wanted
+    )
+    if not fits:
+        found = (
+            f"{shape[0]}x{shape[1]} of {given.sigma_cells} cells"
+            if isinstance(given, HeatmapCodec)
+            else "coordinates"
+        )
+        expected = " or ".join(
+            f"{codec.heatmap_hw[0]}x{codec.heatmap_hw[1]} of {codec.sigma_cells} cells"
+            for codec in wanted[:1]
+        )
+        raise UsageError(
+            f"--teacher {path}: expected heatmaps like the student's, "
+            f"{expected or 'which has none'}, found {found}"
+        )
+    order = [names.index(n) if n in names else 0 for n in skeleton.names]
+    maps = ops.take(net.output[name], np.array(order), axis=-1)
+    teacher = keras.Model(net.input, maps, name="teacher")
+    teacher.trainable = False
+    return Teacher(teacher, known)
+
+
+def _at_size(path: Path, metadata: Metadata, input_hw: tuple[int, int]) -> keras.Model:
+    """Return the file's network, for pictures of the given size."""
+    if path.suffix.lower() == WEIGHTS_SUFFIX:
+        weights = read_weights(path)
+    else:
+        net = load_net(path)
+        if tuple(net.input_shape[1:3]) == tuple(input_hw):
+            return net
+        weights = {layer.name: layer.get_weights() for layer in net.layers}
+    config = Config.from_dict(metadata.config, str(path))
+    try:
+        net = FAMILIES[config.family].build(replace(config.model, input_hw=input_hw))
+        for layer in net.layers:
+            layer.set_weights(weights.get(layer.name, []))
+    except ValueError as error:
+        raise TinyposeError(
+            f"{path}: expected a network that takes pictures of "
+            f"{input_hw[0]}x{input_hw[1]}, found {config.family} for "
+            f"{metadata.input_hw[0]}x{metadata.input_hw[1]}, which cannot; train the "
+            f"student at that size ({' '.join(str(error).split())[:200]})"
+        ) from error
+    return net

@@ -1,0 +1,171 @@
+"""Learning from another network's heatmaps, beside the labels."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from helpers.runs import assert_equal_runs, stop_after, train, with_values
+from tinypose.config import Config
+from tinypose.data.pipeline import CropDataset
+from tinypose.errors import UsageError
+from tinypose.metadata import read_metadata
+from tinypose.models.layers import normalize_images
+from tinypose.models.loading import load_net
+from tinypose.models.weight_files import save_weights
+from tinypose.skeletons import Skeleton
+from tinypose.training.losses import heatmap_loss
+from tinypose.training.run_dir import RunDir
+from tinypose.training.task import PoseTask, build_task
+from tinypose.training.teacher import load_teacher
+
+
+@pytest.fixture(scope="module")
+def learner(conv_config) -> Config:
+    return with_values(conv_config, "training.epochs=24", "training.validate_every=6")
+
+
+@pytest.fixture(scope="module")
+def taught(learner, dots, tmp_path_factory):
+    """The best file of a run that has learned the dots."""
+    path = tmp_path_factory.mktemp("teacher") / "run"
+    assert train(learner, dots, path).best > 80
+    return RunDir(path).best
+
+
+@pytest.fixture(scope="module")
+def poor_dots(dots) -> CropDataset:
+    """The same people, of whom only the middle is labelled."""
+    only = np.array([2, 0, 0], np.uint8)
+    samples = [replace(sample, visible=only) for sample in dots.samples]
+    return CropDataset(samples, dots.input_hw)
+
+
+def test_a_teacher_gives_what_labels_lack(learner, dots, poor_dots, taught, tmp_path):
+    alone, helped = (
+        train(
+            learner,
+            poor_dots,
+            tmp_path / name,
+            validation=dots,
+            teacher=teacher,
+        ).best
+        for name, teacher in (("alone", None), ("helped", taught))
+    )
+    # The middle is one of three keypoints; of the others nothing is known.
+    assert alone < 60
+    assert helped > 80
+
+
+def test_its_share_of_the_loss_is_as_configured(learner, dots, taught):
+    config = with_values(learner, "training.teacher_weight=0.3")
+    teacher = load_teacher(taught, learner, dots.skeleton)
+    task = build_task(config, 6, teacher=teacher)
+    batch = dots.batch(range(8))
+    labels = {
+        "keypoints_xy": batch.keypoints_xy,
+        "visible": batch.visible,
+        "weights": batch.weights,
+    }
+    outputs = task(batch.images)
+    found = float(task.compute_loss(x=batch.images, y=labels, y_pred=outputs))
+    plain = PoseTask(task.net, task.codecs)
+    own = float(plain.compute_loss(x=batch.images, y=labels, y_pred=outputs))
+    maps = teacher.net(normalize_images(batch.images))
+    every = np.ones((8, 3), "float32")
+    lesson = float(heatmap_loss(maps, outputs["heatmaps_1"], every))
+    assert found == pytest.approx(0.7 * own + 0.3 * lesson, rel=1e-5)
+    # It teaches and does not learn.
+    own_weights = {id(variable) for variable in task.net.trainable_variables}
+    assert {id(variable) for variable in task.trainable_variables} == own_weights
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(learner, dots, taught, tmp_path):
+    config = with_values(learner, "training.epochs=2")
+    train(config, dots, tmp_path / "whole", teacher=taught)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            config,
+            dots,
+            tmp_path / "parts",
+            teacher=taught,
+            should_stop=stop_after(4),
+        )
+    train(config, dots, tmp_path / "parts", teacher=taught)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".npz"])
+def test_a_teacher_takes_pictures_of_the_students_size(
+    learner, dots, taught, tmp_path, suffix
+):
+    path = taught
+    if suffix == ".npz":
+        path = tmp_path / "weights.npz"
+        save_weights(load_net(taught), read_metadata(taught), path)
+    larger = with_values(learner, "model.input_hw=[96, 64]")
+    teacher = load_teacher(path, larger, dots.skeleton)
+    assert teacher.net.output_shape == (None, 24, 16, 3)
+    images = normalize_images(dots.batch(range(2)).images)
+    expected = load_net(taught)(images)["heatmaps_1"]
+    same = load_teacher(path, learner, dots.skeleton)
+    np.testing.assert_allclose(same.net(images), expected, atol=5e-3)
+
+
+def test_keypoints_are_matched_by_name(learner, dots, taught):
+    other = Skeleton(
+        name="other",
+        names=("right_dot", "nose", "middle"),
+        edges=(("nose", "middle"),),
+        flip_pairs=(),
+    )
+    images = normalize_images(dots.batch(range(2)).images)
+    teacher = load_teacher(taught, learner, other)
+    assert teacher.known.tolist() == [1, 0, 1]
+    expected = np.asarray(load_net(taught)(images)["heatmaps_1"])
+    found = np.asarray(teacher.net(images))
+    np.testing.assert_array_equal(found[..., [0, 2]], expected[..., [2, 0]])
+    # A wrong map for the nose costs nothing.
+    task = build_task(learner, 6, teacher=teacher)
+    known = {name: np.zeros((2, 3), "float32") for name in ("visible", "weights")}
+    labels = {"keypoints_xy": np.zeros((2, 3, 2), "float32"), **known}
+    losses = [
+        float(task.compute_loss(x=dots.batch(range(2)).images, y=labels, y_pred=maps))
+        for maps in (
+            {"heatmaps_1": found},
+            {"heatmaps_1": found * np.array([1, 9, 1], np.float32)},
+            {"heatmaps_1": found * np.array([1, 1, 9], np.float32)},
+        )
+    ]
+    assert losses[0] == losses[1] == 0 < losses[2]
+
+
+def test_what_cannot_teach_is_refused(learner, dots, taught):
+    others = Skeleton(name="two", names=("nose", "tail"), edges=(), flip_pairs=())
+    with pytest.raises(UsageError, match="expected some of the keypoints nose, tail"):
+        load_teacher(taught, learner, others)
+    wide = with_values(learner, "model.sigma_cells=2.0")
+    with pytest.raises(
+        UsageError, match=r"12x8 of 2\.0 cells, found 12x8 of 1\.0 cells"
+    ):
+        load_teacher(taught, wide, dots.skeleton)
+    numbers = Config.from_dict(
+        {
+            "family": "deeppose",
+            "model": {"input_hw": [96, 64], "num_keypoints": 3},
+        }
+    )
+    with pytest.raises(UsageError, match="like the student's, which has none"):
+        load_teacher(taught, numbers, dots.skeleton)
+
+
+def test_a_teacher_in_bfloat16_says_nearly_the_same(learner, dots, taught):
+    mixed = with_values(learner, "training.mixed_bfloat16=true")
+    images = normalize_images(dots.batch(range(2)).images)
+    exact = load_teacher(taught, learner, dots.skeleton).net(images)
+    teacher = load_teacher(taught, mixed, dots.skeleton)
+    build_task(mixed, 6, teacher=teacher)
+    rounded = keras.ops.cast(teacher.net(images), "float32")
+    np.testing.assert_allclose(rounded, exact, atol=0.05)
+    assert float(np.abs(rounded - exact).max()) > 0

@@ -235,8 +235,15 @@ def test_initial_weights_are_matched_by_name_and_shape(config, tmp_path) -> None
     np.testing.assert_array_equal(net.get_layer("heatmaps_1_conv").kernel, head)
 
 
-def test_a_wider_and_deeper_net_starts_as_the_narrower_one(tmp_path) -> None:
-    size = {"input_hw": (32, 32), "num_keypoints": 3, "decoder_convs": (1,)}
+@pytest.mark.parametrize(
+    ("kind", "kernel"),
+    [({}, 3), ({"separable_from": 2}, 3), ({"separable_from": 2}, 5)],
+    ids=["dense", "separable", "larger kernels"],
+)
+def test_a_wider_and_deeper_net_starts_as_the_narrower_one(
+    tmp_path, kind, kernel
+) -> None:
+    size = {"input_hw": (32, 32), "num_keypoints": 3, "decoder_convs": (1,), **kind}
     donor = build_model(
         "conv_hourglass",
         **size,
@@ -258,6 +265,7 @@ def test_a_wider_and_deeper_net_starts_as_the_narrower_one(tmp_path) -> None:
         stem_channels=6,
         channels=(6, 20),
         encoder_blocks=(1, 2),
+        separable_kernel=kernel,
     )
     found = load_initial_weights(wide, tmp_path / "donor.keras")
     assert found.widened > 0

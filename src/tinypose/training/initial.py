@@ -31,9 +31,9 @@ def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
 
     A layer that has more channels than its source starts from each of the
     source's channels in turn, and the layers behind it share out what they
-    take from the copies: up to a little noise, the wider network computes what
-    the narrower one did. Residual blocks that the source lacks start as the
-    identity.
+    take from the copies; a larger kernel starts as the smaller one, with zeros
+    around it: up to a little noise, the wider network computes what the
+    narrower one did. Residual blocks that the source lacks start as the identity.
 
     Args:
         net: The network that is to be trained.
@@ -90,14 +90,22 @@ def _can_widen(
     weights: list[NDArray[Any]],
     shapes: list[tuple[int, ...]],
 ) -> bool:
-    """Return whether only channels were added, and to a kind of layer we know."""
-    kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization)
+    """Return whether a layer of a kind that we know only grew, evenly around."""
+    kinds = (
+        keras.layers.Conv2D,
+        keras.layers.DepthwiseConv2D,
+        keras.layers.BatchNormalization,
+    )
     if not isinstance(layer, kinds) or len(weights) != len(shapes):
         return False
     for value, shape in zip(weights, shapes, strict=True):
-        if value.ndim != len(shape) or value.shape[:-2] != shape[:-2]:
+        if value.ndim != len(shape):
             return False
         if any(old > new for old, new in zip(value.shape, shape, strict=True)):
+            return False
+        # A border of one would move what the kernel sees.
+        sides = zip(value.shape[:-2], shape[:-2], strict=True)
+        if any((new - old) % 2 for old, new in sides):
             return False
     return True
 
@@ -108,19 +116,23 @@ def _widen(
     shapes: list[tuple[int, ...]],
     generator: np.random.Generator,
 ) -> list[NDArray[Any]]:
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     widened = []
     for value, shape in zip(weights, shapes, strict=True):
         wide = value[..., np.arange(shape[-1]) % value.shape[-1]]
         if value.ndim == 4:  # a kernel (height, width, in, out)
             origin = np.arange(shape[2]) % value.shape[2]
             wide = wide[:, :, origin]
-            wide = wide / np.bincount(origin)[origin][:, None]
+            if not depthwise:  # whose channels are not summed
+                wide = wide / np.bincount(origin)[origin][:, None]
             # The first of the copies stay as they are.
             new = np.zeros(wide.shape, bool)
             new[..., value.shape[3] :] = True
             new[:, :, value.shape[2] :] = True
             noise = generator.normal(0, NOISE * wide.std(), wide.shape)
             wide = wide + np.where(new, noise, 0)
+            around = [(shape[axis] - value.shape[axis]) // 2 for axis in (0, 1)]
+            wide = np.pad(wide, [(size, size) for size in (*around, 0, 0)])
         widened.append(wide.astype(value.dtype))
     return widened
 

@@ -4,8 +4,8 @@ r"""Train one small network many times, changing one thing at a time.
         --clean coco=lspet_clean.json,images=LSPET/images \
         --extra coco=extra.json,images=EXTRA/images
 
-The network is that of configs/nano.yaml, at 96x96. Every variant gets the same
-number of training pictures. Scores are taken on people of the training half of
+The network is that of ablation.yaml. Every variant gets the same number of
+training pictures. Scores are taken on people of the training half of
 LSP that no variant trains on (501-700), never on the validation people. Each
 finished variant is a line of results/ablation.csv and is not trained again: an
 interrupted run goes on with the next one.
@@ -15,7 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,8 +35,7 @@ from tinypose.training.run_dir import RunDir
 from tinypose.training.train import TrainingJob, run_training
 from tinypose.weights import shipped_weights
 
-BASE = Path(__file__).parents[1] / "configs" / "nano.yaml"
-INPUT = "model.input_hw=[96,96]"
+BASE = Path(__file__).with_name("ablation.yaml")
 HEADER = (
     "lever",
     "variant",
@@ -149,6 +148,11 @@ VARIANTS = (
     ),
     Variant(lever="cutout", name="none", changes=("augment.cutout_probability=0",)),
     Variant(
+        lever="cutout",
+        name="one crop in two",
+        changes=("augment.cutout_probability=0.5",),
+    ),
+    Variant(
         lever="half body",
         name="one crop in five",
         changes=("augment.part_probability=0.2",),
@@ -186,7 +190,6 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True, help="its folder")
     for name in ("clean", "extra"):
         parser.add_argument(f"--{name}", required=True, help="NAME=PATH")
-    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--only", default="", help="a part of the variant's name")
     parser.add_argument("--out", type=Path, default=Path("results/ablation.csv"))
     arguments = parser.parse_args()
@@ -202,7 +205,7 @@ def main() -> None:
         done = any(row[:2] == [variant.lever, variant.name] for row in rows)
         if done or arguments.only not in f"{variant.lever}: {variant.name}":
             continue
-        rows.append(train(variant, specs, arguments.epochs))
+        rows.append(train(variant, specs))
         order = {(v.lever, v.name): i for i, v in enumerate(VARIANTS)}
         rows.sort(key=lambda row: order.get((row[0], row[1]), len(order)))
         compare(rows)
@@ -211,16 +214,16 @@ def main() -> None:
     update_table(Path("docs/recipe.md"), "table", table(rows))
 
 
-def train(variant: Variant, specs: dict[str, str], epochs: int) -> list[object]:
+def train(variant: Variant, specs: dict[str, str]) -> list[object]:
     """Train a variant and return its line."""
-    config = variant_config(variant, epochs)
+    config = variant_config(variant)
     skeleton = load_skeleton(config.skeleton)
     names = [*variant.data, "lsp"]
     dataset = crops(tuple(specs[name] for name in names), config.model.input_hw)
     most = len(load_data([specs[n] for n in (*BASELINE.data, "lsp")], skeleton))
     # Fewer people are seen more often: all variants learn from as many pictures.
-    epochs = round(epochs * most / len(dataset))
-    config = variant_config(variant, epochs)
+    epochs = round(config.training.epochs * most / len(dataset))
+    config = replace(config, training=replace(config.training, epochs=epochs))
     held_out = load_data([specs["val"]], skeleton)
     with tempfile.TemporaryDirectory() as folder, Display(quiet=True) as display:
         run_dir = RunDir(Path(folder) / "ablation")
@@ -264,11 +267,9 @@ def crops(specs: tuple[str, ...], input_hw: tuple[int, int]) -> CropDataset:
     return CropDataset(load_data(list(specs), skeleton), input_hw)
 
 
-def variant_config(variant: Variant, epochs: int) -> Config:
-    """Return the configuration of a variant for a number of epochs."""
-    value = read_yaml(BASE)
-    changes = [f"training.epochs={epochs}", "training.first_sizes=[]", INPUT]
-    return apply_overrides(value, [*changes, *variant.changes], str(BASE))
+def variant_config(variant: Variant) -> Config:
+    """Return the configuration of a variant."""
+    return apply_overrides(read_yaml(BASE), variant.changes, str(BASE))
 
 
 def compare(rows: list[list[object]]) -> None:

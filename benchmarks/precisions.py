@@ -4,13 +4,17 @@ r"""Export runs in every precision and format, and measure each file.
         --calibrate lsp=LSP:1-700
 
 Each file gets a receipt: it runs in its own runtime, the network in Keras, on
-the same people. Writes results/precisions.csv and the table in docs/deploy.md.
+the same people. Writes results/precisions.csv and the table in docs/deploy.md;
+lines of other models stay.
 """
 
 import argparse
+import csv
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from machine import describe_machine
 from tables import update_table
@@ -46,7 +50,8 @@ def main() -> None:
     samples = load_data(arguments.data)
     examples = load_data(arguments.calibrate, limit=NUM_CALIBRATION)
     data = ", ".join(describe_spec(spec) for spec in arguments.data)
-    rows = []
+    names = [named.partition("=")[0] for named in arguments.runs]
+    rows: list[dict[str, Any]] = others(arguments.out, names)
     for named in arguments.runs:
         name, _, run = named.partition("=")
         for kind in (*PRECISIONS, *FORMATS, MICRO):
@@ -54,11 +59,21 @@ def main() -> None:
             receipt = measure(weights, kind, samples, examples, data)
             row = {"format": kind, **asdict(receipt)}
             rows.append({**row, "model": name, "machine": describe_machine()})
+            rows.sort(key=lambda row: row["model"])
             print(kind, *receipt.lines(), sep="\n")
             write_csv(
                 arguments.out, list(rows[0]), [list(row.values()) for row in rows]
             )
     update_table(Path("docs/deploy.md"), "precisions", table(rows))
+
+
+def others(path: Path, names: list[str]) -> list[dict[str, Any]]:
+    """Return the lines of a table that are not of these models."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if row["model"] not in names]
 
 
 def measure(
@@ -90,7 +105,7 @@ def measure(
         return make_receipt(path, weights, samples, data)
 
 
-def table(rows: list[dict[str, object]]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a Markdown table, one line per file."""
     lines = [
         "| model | file | PCK@0.2 | against the network | median | 95 % within "
@@ -98,16 +113,26 @@ def table(rows: list[dict[str, object]]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        size = float(str(row["file_bytes"])) / 1000
-        num_bytes = row["peak_memory_bytes"]
-        memory = format_memory(int(str(num_bytes))) if num_bytes else "–"
+        # Lines that were read are text.
+        figures = {key: _number(value) for key, value in row.items()}
+        size = figures["file_bytes"] / 1000
+        num_bytes = figures["peak_memory_bytes"]
+        memory = format_memory(num_bytes) if num_bytes else "–"
         text = (
             "| {model} | {format} | {pck:.1f} % | {change:+.1f} ({change_low:+.1f} to "
             "{change_high:+.1f}) | {median_px:.2f} px | {p95_px:.2f} px "
             "| {size:.0f} KB | {milliseconds:.2f} ms | {memory} | {runtime} |"
         )
-        lines.append(text.format(**row, size=size, memory=memory))
+        lines.append(text.format(**figures, size=size, memory=memory))
     return "\n".join(lines) + "\n"
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a text is, or what it is."""
+    for kind in (int, float):
+        with suppress(ValueError, TypeError):
+            return kind(value) if isinstance(value, str) else value
+    return value
 
 
 if __name__ == "__main__":

@@ -9,6 +9,10 @@ training pictures. Scores are taken on people of the training half of
 LSP that no variant trains on (501-700), never on the validation people. Each
 finished variant is a line of results/ablation.csv and is not trained again: an
 interrupted run goes on with the next one.
+
+With --latency nothing is trained: the networks of all lines are exported in
+eight bits, untrained, and timed in turn; times_base_int8 is their time relative
+to the base's.
 """
 
 import argparse
@@ -34,6 +38,7 @@ from tinypose.training.display import Display
 from tinypose.training.run_dir import RunDir
 from tinypose.training.train import TrainingJob, run_training
 from tinypose.weights import shipped_weights
+from untrained import untrained_latencies
 
 BASE = Path(__file__).with_name("ablation.yaml")
 HEADER = (
@@ -49,6 +54,7 @@ HEADER = (
     "against_base",
     "parameters",
     "million_macs",
+    "times_base_int8",
     "data",
     "tinypose",
     "machine",
@@ -187,12 +193,27 @@ def main() -> None:
     """Train what is missing and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("lsp", "lspet"):
-        parser.add_argument(f"--{name}", required=True, help="its folder")
+        parser.add_argument(f"--{name}", help="its folder")
     for name in ("clean", "extra"):
-        parser.add_argument(f"--{name}", required=True, help="NAME=PATH")
+        parser.add_argument(f"--{name}", help="NAME=PATH")
+    parser.add_argument("--latency", action="store_true", help="train nothing")
     parser.add_argument("--only", default="", help="a part of the variant's name")
     parser.add_argument("--out", type=Path, default=Path("results/ablation.csv"))
     arguments = parser.parse_args()
+    rows: list[list[object]] = [list(row) for row in read_lines(arguments.out)]
+    sources = (arguments.lsp, arguments.lspet, arguments.clean, arguments.extra)
+    if not arguments.latency and not all(sources):
+        parser.error("expected --lsp, --lspet, --clean and --extra, or --latency")
+    if arguments.latency:
+        time_networks(rows)
+        write_csv(arguments.out, HEADER, rows)
+    else:
+        train_missing(rows, arguments)
+    update_table(Path("docs/recipe.md"), "table", table(rows))
+
+
+def train_missing(rows: list[list[object]], arguments: argparse.Namespace) -> None:
+    """Train all variants that have no line yet, and add it."""
     specs = {
         "raw": f"lspet={arguments.lspet}",
         "clean": arguments.clean,
@@ -200,7 +221,6 @@ def main() -> None:
         "lsp": f"lsp={arguments.lsp}:1-500",
         "val": f"lsp={arguments.lsp}:501-700",
     }
-    rows: list[list[object]] = [list(row) for row in read_lines(arguments.out)]
     for variant in VARIANTS:
         done = any(row[:2] == [variant.lever, variant.name] for row in rows)
         if done or arguments.only not in f"{variant.lever}: {variant.name}":
@@ -211,7 +231,6 @@ def main() -> None:
         compare(rows)
         write_csv(arguments.out, HEADER, rows)
         print(f"{variant.lever}: {variant.name}", file=sys.stderr)
-    update_table(Path("docs/recipe.md"), "table", table(rows))
 
 
 def train(variant: Variant, specs: dict[str, str]) -> list[object]:
@@ -254,6 +273,7 @@ def train(variant: Variant, specs: dict[str, str]) -> list[object]:
         "",
         result.metadata.num_parameters,
         f"{result.metadata.macs / 1e6:.1f}",
+        "",
         " + ".join(names),
         __version__,
         describe_machine(),
@@ -280,11 +300,32 @@ def compare(rows: list[list[object]]) -> None:
         row[column] = f"{float(str(row[figure])) - float(str(base[0][figure])):+.1f}"
 
 
+def time_networks(rows: list[list[object]]) -> None:
+    """Fill in how long the network of each line takes, relative to the base's."""
+    known = {(v.lever, v.name): variant_config(v) for v in VARIANTS}
+    configs = [known[str(row[0]), str(row[1])] for row in rows]
+    # Those that change the training alone have the base's network.
+    networks = {str((c.family, c.model)): c for c in configs}
+    times = dict(
+        zip(
+            networks,
+            untrained_latencies(list(networks.values()), "int8", rounds=5),
+            strict=True,
+        )
+    )
+    base = variant_config(BASELINE)
+    reference = times[str((base.family, base.model))]
+    column = HEADER.index("times_base_int8")
+    for row, config in zip(rows, configs, strict=True):
+        row[column] = f"{times[str((config.family, config.model))] / reference:.2f}"
+
+
 def table(rows: list[list[object]]) -> str:
     """Return the rows as a Markdown table, one line per variant."""
     lines = [
-        "| lever | variant | limbs PCK@0.2 | against base | minutes |",
-        "|---|---|---|---|---|",
+        "| lever | variant | limbs PCK@0.2 | against base | time in eight bits "
+        "| minutes |",
+        "|---|---|---|---|---|---|",
     ]
     for row in rows:
         cells = dict(zip(HEADER, row, strict=True))
@@ -292,7 +333,8 @@ def table(rows: list[list[object]]) -> str:
             f"| {cells['lever']} | {cells['variant']} "
             f"| {cells['limbs_pck_0.2']} "
             f"({cells['limbs_low']} – {cells['limbs_high']}) "
-            f"| {cells['against_base']} | {cells['minutes']} |"
+            f"| {cells['against_base']} | {cells['times_base_int8'] or '–'} "
+            f"| {cells['minutes']} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -15,7 +15,6 @@ people, upright to inverted ones).
 
 import argparse
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,11 +45,8 @@ from tinypose.export.tflite import export_tflite
 from tinypose.export.wrapper import load_net
 from tinypose.files import write_csv
 from tinypose.geometry import invert_affine, transform_points
-from tinypose.inference.footprint import latency
 from tinypose.inference.predictor import Predictor
-from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
-from tinypose.models.cost import count_macs, count_parameters
 from tinypose.models.layers import normalize_images
 from tinypose.models.phases import phase_ends
 from tinypose.skeletons import load_skeleton
@@ -58,6 +54,7 @@ from tinypose.training.display import Display
 from tinypose.training.run_dir import RunDir
 from tinypose.training.task import build_task
 from tinypose.training.train import TrainingJob, run_training
+from untrained import untrained_latencies
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ROAD = (
@@ -203,7 +200,7 @@ def plan(family: str, arguments: argparse.Namespace) -> Plan:
         epochs=epochs,
         minutes=float(np.dot(counts, seconds)) / 60,
         seconds_per_epoch=tuple(seconds),
-        milliseconds=untrained_latency(config),
+        milliseconds=untrained_latencies([config])[0],
         machine=describe_machine(),
     )
 
@@ -212,32 +209,6 @@ def training_people(config: Config, arguments: argparse.Namespace) -> CropDatase
     """Return the people to train on."""
     people = load_data(arguments.data, load_skeleton(config.skeleton))
     return CropDataset(people, config.model.input_hw)
-
-
-def untrained_latency(config: Config) -> float:
-    """Return the milliseconds of a picture through a family's file, one thread.
-
-    Weights of any value take the same time.
-    """
-    family = FAMILIES[config.family]
-    net = family.build(config.model)
-    codec = list(family.codecs(config.model).values())[-1]
-    metadata = Metadata(
-        name=config.family,
-        family=config.family,
-        skeleton=load_skeleton(config.skeleton),
-        input_hw=config.model.input_hw,
-        **codec.description(),
-        padding=config.padding,
-        num_parameters=count_parameters(net),
-        macs=count_macs(net),
-        version=__version__,
-        config=config.to_dict(),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{config.family}.tflite"
-        export_tflite(net, metadata, path)
-        return latency(path)
 
 
 def measure(planned: Plan, arguments: argparse.Namespace) -> None:

@@ -302,7 +302,7 @@ def test_a_plan_fills_its_minutes(
     seconds = iter([30.0, 60.0, 60.0])
     monkeypatch.setattr(museum, "training_people", lambda *_: None)
     monkeypatch.setattr(museum, "seconds_per_epoch", lambda *_: next(seconds))
-    monkeypatch.setattr(museum, "untrained_latency", lambda _: 1.5)
+    monkeypatch.setattr(museum, "untrained_latencies", lambda _: [1.5])
     if trained_epochs:
         config = museum.museum_config("deeppose_cascade")
         training = replace(config.training, epochs=trained_epochs)
@@ -447,3 +447,28 @@ def test_every_variant_of_the_ablation_is_a_configuration(heads, benchmarks) -> 
         config = ablation.variant_config(variant)
         assert (config == base) == (not variant.changes)
         assert variant.teacher in ("", *shipped_weights())
+
+
+def test_networks_of_the_ablation_are_timed_once(
+    heads, benchmarks, monkeypatch
+) -> None:
+    ablation = benchmarks("ablation")
+    timed = []
+
+    def latencies(configs, precision, rounds):
+        timed.extend(configs)
+        return [1.0 + number for number in range(len(configs))]
+
+    monkeypatch.setattr(ablation, "untrained_latencies", latencies)
+    chosen = [
+        variant
+        for variant in ablation.VARIANTS
+        if variant.lever in ("base", "stacks", "scale")
+    ]
+    assert [v.lever for v in chosen] == ["base", "base", "stacks", "scale", "scale"]
+    empty = [""] * (len(ablation.HEADER) - 2)
+    rows = [[variant.lever, variant.name, *empty] for variant in chosen]
+    ablation.time_networks(rows)
+    column = ablation.HEADER.index("times_base_int8")
+    assert [row[column] for row in rows] == ["1.00", "1.00", "2.00", "1.00", "1.00"]
+    assert [config.model.num_stacks for config in timed] == [1, 2]

@@ -105,6 +105,23 @@ def test_a_second_hourglass_sees_what_the_first_one_says() -> None:
     assert np.abs(after - before).max() > 0.01
 
 
+def test_later_hourglasses_may_be_thinner() -> None:
+    size = {"channels": (16, 24), "encoder_blocks": (0, 1), "decoder_convs": (1,)}
+    one = build_model("conv_hourglass", **size)
+    two = build_model("conv_hourglass", **size, num_stacks=2, later_channels=(8, 12))
+    names = {layer.name for layer in two.layers}
+    assert {layer.name for layer in one.layers} < names
+    assert two.output["heatmaps_2"].shape == one.output["heatmaps_1"].shape
+    for layer in ("inject_1_input_conv", "stack_2_decoder_1_conv_1_conv"):
+        assert two.get_layer(layer).output.shape[-1] == 8
+    # Three injections with norm; the hourglass; its head.
+    inject = (16 + 14 + 16) * 8 + 3 * 4 * 8
+    down = 9 * 8 * 12 + 2 * 9 * 12 * 12 + 3 * 4 * 12
+    up = 12 * 8 + 9 * 8 * 8 + 2 * 4 * 8
+    head = 8 * 14 + 14
+    assert two.count_params() - one.count_params() == inject + down + up + head
+
+
 def test_the_head_starts_near_zero(net: keras.Model) -> None:
     pictures = np.random.default_rng(0).uniform(-1, 1, (1, 128, 128, 3))
     maps = keras.ops.convert_to_numpy(net(pictures.astype("float32"))["heatmaps_1"])
@@ -123,6 +140,7 @@ def test_the_head_starts_near_zero(net: keras.Model) -> None:
         ({"separable_kernel": 4}, r"model.separable_kernel: expected an odd number"),
         ({"num_keypoints": 0}, r"model.num_keypoints: expected at least 1"),
         ({"stem_channels": 0}, r"model.stem_channels: expected at least 1"),
+        ({"later_channels": (8, 8)}, r"model.later_channels: expected 4 numbers"),
         ({"num_stacks": 0}, r"model.num_stacks: expected at least 1"),
         ({"sigma_cells": 0.0}, r"model.sigma_cells: expected more than 0"),
     ],

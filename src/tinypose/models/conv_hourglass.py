@@ -49,6 +49,8 @@ class ConvHourglassConfig:
             for none.
         separable_kernel: Side of the depthwise kernels, odd.
         num_stacks: Hourglasses, one after the other.
+        later_channels: Channels of each level in those after the first, which
+            only have to put right what the first says; as in the first, if empty.
         sigma_cells: Standard deviation of the target Gaussians, in cells.
     """
 
@@ -61,11 +63,14 @@ class ConvHourglassConfig:
     separable_from: int = 0
     separable_kernel: int = 3
     num_stacks: int = 1
+    later_channels: tuple[int, ...] = ()
     sigma_cells: float = 1.5
 
     def __post_init__(self) -> None:
         levels = len(self.channels)
         require_numbers(self, max(levels, 2), "channels")
+        if self.later_channels:
+            require_numbers(self, levels, "later_channels")
         require_numbers(self, levels, "encoder_blocks", low=0)
         require_numbers(self, levels - 1, "decoder_convs", low=0)
         require_at_least(self, 1, "num_keypoints", "stem_channels", "num_stacks")
@@ -106,23 +111,15 @@ def build_conv_hourglass(config: ConvHourglassConfig) -> keras.Model:
     """
     images = keras.Input((*config.input_hw, 3), name="images")  # (B, H, W, 3)
     x = conv_norm(images, config.stem_channels, "stem", strides=2)  # (B, H/2, W/2, .)
-    thin = config.channels[0]
-    x = _conv_of(config, 1)(x, thin, "encoder_1_down", strides=2)  # (B, H/4, W/4, .)
+    conv = _conv_of(config, 1)
+    x = conv(x, config.channels[0], "encoder_1_down", strides=2)  # (B, H/4, W/4, .)
     outputs = {}
     for stack in range(1, config.num_stacks + 1):
-        y = hourglass_of_convolutions(x, config, f"stack_{stack}_" * (stack > 1))
+        y = hourglass_of_convolutions(x, config, stack)
         heatmaps = output(y, config.num_keypoints, f"heatmaps_{stack}")
         outputs[f"heatmaps_{stack}"] = heatmaps
         if stack < config.num_stacks:
-            parts = {"features": y, "heatmaps": heatmaps}
-            seen = [
-                conv_norm(
-                    part, thin, f"inject_{stack}_{name}", kernel_size=1, relu=False
-                )
-                for name, part in parts.items()
-            ]
-            x = layers.Add(name=f"inject_{stack}_add")([x, *seen])
-            x = layers.ReLU(name=f"inject_{stack}_relu")(x)
+            x = inject(x, y, heatmaps, config, f"inject_{stack}")
     return keras.Model(images, outputs, name="conv_hourglass")
 
 
@@ -136,18 +133,51 @@ def conv_hourglass_codecs(config: ConvHourglassConfig) -> dict[str, HeatmapCodec
     return {f"heatmaps_{stack}": codec for stack in range(1, config.num_stacks + 1)}
 
 
+def inject(
+    x: KerasTensor,
+    y: KerasTensor,
+    heatmaps: KerasTensor,
+    config: ConvHourglassConfig,
+    name: str,
+) -> KerasTensor:
+    """Return what the next hourglass sees: the last one's input, result and maps.
+
+    Args:
+        x: What the last hourglass saw (B, H/4, W/4, C).
+        y: What it made of that, the same shape.
+        heatmaps: What it says (B, H/4, W/4, num_keypoints).
+        config: Channels of the next one.
+        name: What the layers' names begin with.
+    """
+    thin = (config.later_channels or config.channels)[0]
+    parts = {"features": y, "heatmaps": heatmaps}
+    if x.shape[-1] != thin:
+        parts["input"] = x
+    seen = [
+        conv_norm(part, thin, f"{name}_{key}", kernel_size=1, relu=False)
+        for key, part in parts.items()
+    ]
+    if "input" not in parts:
+        seen = [x, *seen]
+    x = layers.Add(name=f"{name}_add")(seen)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
 def hourglass_of_convolutions(
-    x: KerasTensor, config: ConvHourglassConfig, name: str
+    x: KerasTensor, config: ConvHourglassConfig, stack: int = 1
 ) -> KerasTensor:
     """Go down through all levels and up again (B, H/4, W/4, C) -> the same shape.
 
     Args:
         x: Level 1.
         config: Channels and convolutions of each level.
-        name: What the layers' names begin with.
+        stack: Which hourglass it is, from 1.
     """
+    first = stack == 1 or not config.later_channels
+    widths = config.channels if first else config.later_channels
+    name = f"stack_{stack}_" * (stack > 1)
     skips = []
-    for level, channels in enumerate(config.channels, 1):
+    for level, channels in enumerate(widths, 1):
         conv = _conv_of(config, level)
         if level > 1:
             x = conv(x, channels, f"{name}encoder_{level}_down", strides=2)
@@ -156,8 +186,8 @@ def hourglass_of_convolutions(
                 x, channels, f"{name}encoder_{level}_block_{block}", conv
             )
         skips.append(x)
-    for level in range(len(config.channels) - 1, 0, -1):
-        channels = config.channels[level - 1]
+    for level in range(len(widths) - 1, 0, -1):
+        channels = widths[level - 1]
         decoder = f"{name}decoder_{level}"
         x = conv_norm(x, channels, f"{decoder}_lateral", kernel_size=1, relu=False)
         x = NearestUpsampling(2, name=f"{decoder}_resize")(x)

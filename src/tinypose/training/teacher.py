@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tinypose.codecs.codec import codec_of
+from tinypose.codecs.codec import Codec, codec_of
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.config import Config
 from tinypose.errors import TinyposeError, UsageError
@@ -63,32 +63,26 @@ def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
     net = _at_size(path, metadata, student.model.input_hw)
     name = list(net.output)[-1]
     codecs = FAMILIES[student.family].codecs(student.model).values()
-    wanted = [codec for codec in codecs if type(codec) is HeatmapCodec]
-    given = codec_of(metadata)
-    shape = tuple(net.output[name].shape[1:3])
-    fits = isinstance(given, HeatmapCodec) and any(
-        shape == codec.heatmap_hw and given.sigma_cells == codec.sigma_cells
-        for codec in wanted
-    )
-    if not fits:
-        found = (
-            f"{shape[0]}x{shape[1]} of {given.sigma_cells} cells"
-            if isinstance(given, HeatmapCodec)
-            else "coordinates"
-        )
-        expected = " or ".join(
-            f"{codec.heatmap_hw[0]}x{codec.heatmap_hw[1]} of {codec.sigma_cells} cells"
-            for codec in wanted[:1]
-        )
+    wanted = next((codec for codec in codecs if type(codec) is HeatmapCodec), None)
+    found = _describe(codec_of(metadata), tuple(net.output[name].shape[1:3]))
+    expected = _describe(wanted, wanted.heatmap_hw if wanted else ())
+    if wanted is None or found != expected:
         raise UsageError(
             f"--teacher {path}: expected heatmaps like the student's, "
-            f"{expected or 'which has none'}, found {found}"
+            f"{'which has none' if wanted is None else expected}, found {found}"
         )
     order = [names.index(n) if n in names else 0 for n in skeleton.names]
     maps = ops.take(net.output[name], np.array(order), axis=-1)
     teacher = keras.Model(net.input, maps, name="teacher")
     teacher.trainable = False
     return Teacher(teacher, known)
+
+
+def _describe(codec: Codec | None, heatmap_hw: tuple[int, ...]) -> str:
+    """Return what must be the same of a student's and a teacher's output."""
+    if not isinstance(codec, HeatmapCodec):
+        return "coordinates"
+    return f"{heatmap_hw[0]}x{heatmap_hw[1]} of {codec.sigma_cells} cells"
 
 
 def _at_size(path: Path, metadata: Metadata, input_hw: tuple[int, int]) -> keras.Model:

@@ -21,7 +21,7 @@ def heatmap_loss(target: Any, predicted: Any, weights: Any) -> Any:
         predicted: The same shape.
         weights: (batch, num_keypoints), 0 where a keypoint is not labelled.
     """
-    errors = ops.sum(ops.square(predicted - target), axis=(1, 2))
+    errors = ops.sum(ops.square(ops.subtract(predicted, target)), axis=(1, 2))
     return ops.sum(errors * weights) / ops.maximum(ops.sum(weights), 1.0)
 
 
@@ -37,7 +37,7 @@ def coordinate_loss(target: Any, predicted: Any, weights: Any) -> Any:
         Toshev & Szegedy, "DeepPose: human pose estimation via deep neural
         networks", CVPR 2014, https://arxiv.org/abs/1312.4659, equation 4.
     """
-    errors = ops.sum(ops.square(predicted - target), axis=-1)
+    errors = ops.sum(ops.square(ops.subtract(predicted, target)), axis=-1)
     return ops.sum(errors * weights) / ops.maximum(ops.sum(weights), 1.0)
 
 

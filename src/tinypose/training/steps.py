@@ -64,10 +64,6 @@ class Steps(keras.callbacks.Callback):
         self._begun = time.monotonic()
         self._first_step = self.run.progress.step
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Make Keras report the loss of this step, not an average so far."""
-        self.model.reset_metrics()
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count the step, show it, and save where due.
 

@@ -1,6 +1,6 @@
 """PoseTask: a network with its codecs and losses, as Keras' ``fit`` takes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -120,9 +120,19 @@ class PoseTask(keras.Model):
         """Return a data set of (images, labels) as the phase's ``call`` takes it."""
         if not self.phase.centres:
             return batches
-        return batches.map(
-            lambda images, labels: ({"images": images, **labels}, labels)
-        )
+
+        def with_labels(images: Any, labels: Any) -> Any:
+            return {"images": images, **labels}, labels
+
+        if isinstance(batches, Iterator):  # all backends but TensorFlow
+            return (with_labels(*batch) for batch in batches)
+        return batches.map(with_labels)
+
+    def compile(self, **arguments: Any) -> None:
+        """Configure training; the loss that callbacks see is that of each step."""
+        super().compile(**arguments)
+        # Past Keras' tracking of attributes, which would list it twice.
+        object.__setattr__(self, "_loss_tracker", _LastValue(name="loss"))
 
     def compute_loss(
         self,
@@ -162,6 +172,15 @@ class PoseTask(keras.Model):
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         return float(self.schedule(step))
+
+
+class _LastValue(keras.metrics.Mean):
+    """The value of the last step, instead of the mean of all so far."""
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Keep a scalar."""
+        self.total.assign(ops.cast(values, self.dtype))
+        self.count.assign(1.0)
 
 
 def _trained_part(net: keras.Model, phase: Phase) -> keras.Model:
@@ -249,7 +268,9 @@ def copy_averages(task: PoseTask, target: PoseTask) -> None:
         [*target.net.weights, *target.ranges],
         strict=True,
     ):
-        destination.assign(averages.get(id(source), source))
+        value = averages.get(id(source), source)
+        # JAX would share the array, and then overwrite it in the next step.
+        destination.assign(ops.copy(value))
     if task.sparse:
         task.sparse.apply_to(target.net)
 

@@ -35,9 +35,10 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-def start(*arguments: object) -> subprocess.Popen:
+def start(*arguments: object, backend: str = "tensorflow") -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "tinypose", "train", *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": backend},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -103,6 +104,36 @@ def test_ctrl_c_saves_and_says_how_to_go_on(config, tmp_path) -> None:
     assert process.returncode == 130
     assert f"tinypose train --resume {run}" in output.replace("\n", "")
     assert "Traceback" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="--workers needs Linux")
+def test_a_run_on_jax_with_workers_goes_on_on_tensorflow(
+    config, tmp_path, capsys
+) -> None:
+    run = tmp_path / "run"
+    sizes = ["--set", "training.first_sizes=[[4, 16, 16]]"]
+    options = ["--set", "training.epochs=6", "--workers", 2, "--out", run]
+    finish(start(config, *DATA, *sizes, *options, backend="jax"))
+    assert json.loads((run / "environment.json").read_text())["backend"] == "jax"
+    columns = HISTORY_COLUMNS.index("loss"), HISTORY_COLUMNS.index("validation_loss")
+    before = [[row[c] for c in columns] for row in history(run)]
+    assert len(before) == 6
+
+    arguments = ["--resume", run, "--set", "training.epochs=8", "--workers", 2]
+    code, _, _ = run_here(capsys, "train", *arguments)
+    assert code == 0
+    after = [[row[c] for c in columns] for row in history(run)]
+    assert after[:6] == before
+    # It goes on from where it was: a new network's loss is that of the beginning.
+    start_loss, end_loss = before[4][0], before[5][0]
+    assert after[6][0] < (start_loss + end_loss) / 2
+    assert after[7][1] < before[4][1]
+
+
+def history(run: Path) -> list[list[float]]:
+    _, progress = RunDir(run).load_checkpoint()
+    return progress.history
 
 
 def fail(capsys, *arguments: object) -> tuple[int, str]:

@@ -1,9 +1,11 @@
 """The pipeline: crops and labels agree; batches follow from the seed."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from tinypose.data.augment import Augmentation, AugmentConfig
 from tinypose.data.pipeline import CropDataset, TrainingBatches
 from tinypose.data.sample import Sample
 from tinypose.data.stick_people import stick_people
+from tinypose.data.workers import BatchWorkers
 from tinypose.errors import TinyposeError
 from tinypose.skeletons import Skeleton
 
@@ -122,13 +125,24 @@ def test_a_small_set_makes_a_small_batch() -> None:
     assert (batches.batch_size, batches.steps_per_epoch) == (3, 1)
 
 
+@pytest.mark.parametrize("made_by", ["threads", "processes"])
 @pytest.mark.parametrize("backend", ["tf.data", "generator"])
-def test_an_epoch_equals_its_steps(backend: str) -> None:
+def test_an_epoch_equals_its_steps(monkeypatch, made_by: str, backend: str) -> None:
     batches = TrainingBatches(dataset(), 2, AugmentConfig(), seed=1)
+    if made_by == "processes":
+        if sys.platform != "linux":
+            pytest.skip("processes share memory on Linux alone")
+        size = batches.batch_bytes
+        workers = BatchWorkers(lambda task: batches.batch(*task), 2, size)
+        batches.workers = workers
     if backend == "tf.data":
         found = list(batches.epoch(2, first_step=1).as_numpy_iterator())
     else:
-        found = list(batches._prefetched(2, range(1, 5)))
+        monkeypatch.setattr(keras.backend, "backend", lambda: "another")
+        found = list(batches.epoch(2, first_step=1))
+    if made_by == "processes":
+        workers.close()
+        batches.workers = None
     assert len(found) == 4
     for step, (images, labels) in enumerate(found, 1):
         expected = batches.batch(2, step)

@@ -1,6 +1,8 @@
 """Training: it learns, stops, resumes, and says what went wrong."""
 
+import copy
 import csv
+import sys
 from pathlib import Path
 
 import keras
@@ -147,6 +149,25 @@ def test_interrupted_before_at_and_after_the_change_of_size(
     assert_equal_runs(growing_run[0], path)
     # The seventh step is the first at the model's own size.
     assert ((24, 16) in spy.seen) == (step < 6)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
+def test_processes_train_as_threads_do(growing, dots, tmp_path, growing_run) -> None:
+    train(growing, dots, tmp_path / "run", num_workers=2)
+    assert_equal_runs(growing_run[0], tmp_path / "run")
+
+
+def test_a_picture_that_a_process_cannot_make_is_one_line(
+    config, tmp_path, dots
+) -> None:
+    class Broken(CropDataset):
+        def crop(self, index, augmentation):
+            raise TinyposeError("dots/7.png: expected a picture, found none")
+
+    broken = copy.copy(dots)
+    broken.__class__ = Broken
+    with pytest.raises(TinyposeError, match=r"^dots/7.png: expected a picture"):
+        train(config, broken, tmp_path / "run", validation=dots, num_workers=2)
 
 
 def test_sizes_that_do_not_fit_are_refused(config) -> None:

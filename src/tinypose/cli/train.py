@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tinypose.cli.quiet import load_keras
-from tinypose.cli.training_options import Device, Limit, Quiet
+from tinypose.cli.training_options import Device, Limit, Quiet, Workers
 from tinypose.errors import TinyposeError, UsageError
 
 RESUMABLE = (
@@ -52,6 +52,7 @@ def train(
     ] = None,
     limit: Limit = None,
     device: Device = "auto",
+    workers: Workers = 0,
     quiet: Quiet = False,
 ) -> None:
     """Train a model on labelled photos, or resume a run.
@@ -65,7 +66,7 @@ def train(
         _refuse({"--out": out, "--data": data, "--init": init, "--val": val})
         _refuse({"--limit": limit, "--teacher": teacher})
         _check_changes(override or [])
-        _run(_resumed(resume, override or []), device, quiet)
+        _run(_resumed(resume, override or []), device, quiet, workers)
         return
     if out is None or out == Path():  # an unset variable of the shell's
         raise UsageError("expected --out RUN, the run folder to make")
@@ -80,7 +81,7 @@ def train(
         "init": _weights_name("--init", init) if init else None,
         "teacher": _weights_name("--teacher", teacher) if teacher else None,
     }
-    _run(_new(config, out, record, override or []), device, quiet)
+    _run(_new(config, out, record, override or []), device, quiet, workers)
 
 
 @dataclass(kw_only=True)
@@ -216,7 +217,7 @@ def _read(config: Any, run_dir: Any, record: dict[str, Any]) -> _Request:
     )
 
 
-def _run(request: _Request, device: str, quiet: bool) -> None:
+def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> None:
     from tinypose.cli.stopping import stop_requested
     from tinypose.config import save_config
     from tinypose.data.sources import describe_spec
@@ -245,6 +246,7 @@ def _run(request: _Request, device: str, quiet: bool) -> None:
             training_data=tuple(describe_spec(spec) for spec in record["data"]),
             initial=initial,
             teacher=teacher,
+            num_workers=num_workers,
             should_stop=should_stop,
         )
         # Only now that everything has been read is there something to resume.

@@ -1,11 +1,12 @@
 """Work on many pictures with a few threads."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-NUM_WORKERS = 2
-"""Decoding and warping release Python's lock: two threads keep two cores busy."""
+NUM_WORKERS = min(max(os.cpu_count() or 1, 2), 8)
+"""Threads; decoding and warping release Python's lock, but not all the time."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -22,6 +22,7 @@ from tinypose.data.augment import (
 )
 from tinypose.data.parallel import NUM_WORKERS, ordered_map
 from tinypose.data.sample import Sample
+from tinypose.data.workers import BatchWorkers
 from tinypose.errors import TinyposeError
 from tinypose.geometry import (
     BOX_PADDING,
@@ -249,20 +250,36 @@ class TrainingBatches:
         batch_size: Samples per batch; at most the whole set.
         augment: What may be done to them.
         seed: Of all draws.
+        workers: Processes whose tasks are (epoch, step) and whose arrays are
+            those of ``batch``; without them threads make the batches.
 
     Attributes:
         failure: Why the last batch could not be made, if it could not.
     """
 
     def __init__(
-        self, dataset: CropDataset, batch_size: int, augment: AugmentConfig, seed: int
+        self,
+        dataset: CropDataset,
+        batch_size: int,
+        augment: AugmentConfig,
+        seed: int,
+        workers: BatchWorkers | None = None,
     ) -> None:
+        self.workers = workers
         self.dataset = dataset
         self.batch_size = min(batch_size, len(dataset))
         self.augment = augment
         self.seed = seed
         self.failure: TinyposeError | None = None
         self._order: tuple[int, NDArray[np.intp]] | None = None
+
+    @property
+    def batch_bytes(self) -> int:
+        """The memory that a batch takes."""
+        pixels = int(np.prod(self.dataset.input_hw))
+        # x, y and weight in four bytes each, visibility in one.
+        labels = self.dataset.skeleton.num_keypoints * 13
+        return self.batch_size * (pixels * 3 + labels)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -305,50 +322,72 @@ class TrainingBatches:
         steps = range(first_step, self.steps_per_epoch)
         if keras.backend.backend() == "tensorflow":
             return self._tf_dataset(epoch, steps)
-        return self._prefetched(epoch, steps)
+        return (_as_pair(batch) for batch in self._batches(epoch, steps))
 
     def _tf_dataset(self, epoch: int, steps: range) -> Any:
         import tensorflow as tf
 
-        def load(step: Any) -> tuple[Any, dict[str, Any]]:
-            images, keypoints_xy, visible, weights = tf.numpy_function(
+        count = self.dataset.skeleton.num_keypoints
+        types = {
+            "images": ((*self.dataset.input_hw, 3), tf.uint8),
+            "keypoints_xy": ((count, 2), tf.float32),
+            "visible": ((count,), tf.uint8),
+            "weights": ((count,), tf.float32),
+        }
+
+        def load(step: Any) -> Any:
+            return tf.numpy_function(
                 lambda s: tuple(self.batch(epoch, int(s))),
                 [step],
-                (tf.uint8, tf.float32, tf.uint8, tf.float32),
+                [dtype for _, dtype in types.values()],
                 stateful=False,
             )
-            count = self.dataset.skeleton.num_keypoints
-            images.set_shape((self.batch_size, *self.dataset.input_hw, 3))
-            keypoints_xy.set_shape((self.batch_size, count, 2))
-            visible.set_shape((self.batch_size, count))
-            weights.set_shape((self.batch_size, count))
-            labels = {
-                "keypoints_xy": keypoints_xy,
-                "visible": visible,
-                "weights": weights,
-            }
-            return images, labels
 
-        dataset = tf.data.Dataset.range(steps.start, steps.stop)
-        dataset = dataset.map(load, num_parallel_calls=NUM_WORKERS, deterministic=True)
+        def label(*fields: Any) -> tuple[Any, dict[str, Any]]:
+            labels = dict(zip(types, fields, strict=True))
+            for name, field in labels.items():
+                field.set_shape((self.batch_size, *types[name][0]))
+            return labels.pop("images"), labels
+
+        if self.workers:
+            signature = tuple(
+                tf.TensorSpec((self.batch_size, *shape), dtype)
+                for shape, dtype in types.values()
+            )
+            dataset = tf.data.Dataset.from_generator(
+                lambda: self._batches(epoch, steps), output_signature=signature
+            )
+        else:
+            dataset = tf.data.Dataset.range(steps.start, steps.stop)
+            dataset = dataset.map(
+                load, num_parallel_calls=NUM_WORKERS, deterministic=True
+            )
         options = tf.data.Options()
         # The batches are made whole; replicas share each one out.
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.OFF
         )
-        return dataset.prefetch(2 * NUM_WORKERS).with_options(options)
+        dataset = dataset.map(label).prefetch(2 * NUM_WORKERS)
+        return dataset.with_options(options)
 
-    def _prefetched(
-        self, epoch: int, steps: range
-    ) -> Iterator[tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]]:
+    def _batches(self, epoch: int, steps: range) -> Iterator[Batch]:
+        """Yield the batches of some steps, prepared ahead."""
+        if self.workers:
+            try:
+                for arrays in self.workers.map([(epoch, step) for step in steps]):
+                    yield Batch(*arrays)
+            except TinyposeError as error:
+                self.failure = error
+                raise
+            return
         with ThreadPoolExecutor(NUM_WORKERS) as pool:
             waiting = []
             for step in steps:
                 waiting.append(pool.submit(self.batch, epoch, step))
                 if len(waiting) > 2 * NUM_WORKERS:
-                    yield _as_pair(waiting.pop(0).result())
+                    yield waiting.pop(0).result()
             for future in waiting:
-                yield _as_pair(future.result())
+                yield future.result()
 
 
 def _as_pair(batch: Batch) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:

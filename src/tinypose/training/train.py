@@ -10,7 +10,8 @@ import numpy as np
 from tinypose import __version__
 from tinypose.compression.sparsity import SparsitySchedule
 from tinypose.config import Config
-from tinypose.data.pipeline import CropDataset, TrainingBatches
+from tinypose.data.pipeline import Batch, CropDataset, TrainingBatches
+from tinypose.data.workers import BatchWorkers
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
@@ -47,6 +48,7 @@ class TrainingJob:
         training_data: Names of the data sets, for the model's metadata.
         initial: Model file whose weights the network starts from, if any.
         teacher: Model file whose heatmaps are learned beside the labels, if any.
+        num_workers: Processes that prepare batches; 0 leaves that to threads.
         should_stop: Asked after each step; True saves and interrupts.
     """
 
@@ -57,6 +59,7 @@ class TrainingJob:
     training_data: tuple[str, ...] = ()
     initial: Path | None = None
     teacher: Path | None = None
+    num_workers: int = 0
     should_stop: Callable[[], bool] = lambda: False
 
 
@@ -76,21 +79,69 @@ def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Pr
             checkpoint does not fit, or a file cannot be written.
         KeyboardInterrupt: ``should_stop`` said so; the checkpoint is written.
     """
-    loop = _Loop(job, display, strategy)
+    # Before anything is on a device: see BatchWorkers.
+    workers = _start_workers(job)
     try:
-        loop.run()
+        loop = _Loop(job, display, strategy, workers)
+        try:
+            loop.run()
+        finally:
+            loop.board.close()
     finally:
-        loop.board.close()
+        if workers:
+            workers.close()
     return loop.progress
+
+
+def _batches_at(
+    job: TrainingJob, epoch: int, workers: BatchWorkers | None = None
+) -> TrainingBatches:
+    """Return the batches that an epoch trains on."""
+    config = job.config.at_epoch(epoch)
+    return TrainingBatches(
+        job.training.resized(config.model.input_hw),
+        config.training.batch_size,
+        config.augment,
+        config.training.seed,
+        workers,
+    )
+
+
+def _start_workers(job: TrainingJob) -> BatchWorkers | None:
+    if not job.num_workers:
+        return None
+    # One for all epochs with pictures of the same size.
+    sizes: dict[tuple[int, int], TrainingBatches] = {}
+
+    def of_epoch(epoch: int) -> TrainingBatches:
+        size = job.config.at_epoch(epoch).model.input_hw
+        if size not in sizes:
+            sizes[size] = _batches_at(job, epoch)
+        return sizes[size]
+
+    def make(task: tuple[int, int]) -> Batch:
+        epoch, step = task
+        return of_epoch(epoch).batch(epoch, step)
+
+    epochs = range(job.config.training.epochs)
+    max_bytes = max(of_epoch(epoch).batch_bytes for epoch in epochs)
+    return BatchWorkers(make, job.num_workers, max_bytes)
 
 
 class _Loop:
     """A run under way: the network, its averages, and where it stands."""
 
-    def __init__(self, job: TrainingJob, display: Display, strategy: Any) -> None:
+    def __init__(
+        self,
+        job: TrainingJob,
+        display: Display,
+        strategy: Any,
+        workers: BatchWorkers | None,
+    ) -> None:
         self.job = job
         self.display = display
         self.strategy = strategy
+        self.workers = workers
         loaded = job.run_dir.load_checkpoint()
         self.progress = loaded[1] if loaded else Progress()
         self._open(self.progress.epoch)
@@ -177,12 +228,7 @@ class _Loop:
         input_hw = config.model.input_hw
         self.config = config
         self._phase, self._begun, self._end = self._phase_at(epoch)
-        self.batches = TrainingBatches(
-            job.training.resized(input_hw),
-            config.training.batch_size,
-            config.augment,
-            config.training.seed,
-        )
+        self.batches = _batches_at(job, epoch, self.workers)
         self.task = self._build()
         # The averaged weights live in a second network, which is evaluated
         # and saved while the first trains on.

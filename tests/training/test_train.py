@@ -157,6 +157,7 @@ def test_processes_train_as_threads_do(growing, dots, tmp_path, growing_run) -> 
     assert_equal_runs(growing_run[0], tmp_path / "run")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes need Linux")
 def test_a_picture_that_a_process_cannot_make_is_one_line(
     config, tmp_path, dots
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from tinypose import __version__
 from tinypose.compression.sparsity import SparsitySchedule
 from tinypose.config import Config
-from tinypose.data.pipeline import Batch, CropDataset, TrainingBatches
+from tinypose.data.pipeline import CropDataset
 from tinypose.data.workers import BatchWorkers
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.metadata import Metadata
@@ -18,6 +18,7 @@ from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs, count_parameters
 from tinypose.models.loading import load_net
 from tinypose.models.phases import Phase, phase_ends
+from tinypose.training.batches import batches_at, start_workers
 from tinypose.training.board import Board
 from tinypose.training.curve import draw_curve
 from tinypose.training.display import Display
@@ -80,7 +81,7 @@ def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Pr
         KeyboardInterrupt: ``should_stop`` said so; the checkpoint is written.
     """
     # Before anything is on a device: see BatchWorkers.
-    workers = _start_workers(job)
+    workers = start_workers(job.config, job.training, job.num_workers)
     try:
         loop = _Loop(job, display, strategy, workers)
         try:
@@ -91,41 +92,6 @@ def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Pr
         if workers:
             workers.close()
     return loop.progress
-
-
-def _batches_at(
-    job: TrainingJob, epoch: int, workers: BatchWorkers | None = None
-) -> TrainingBatches:
-    """Return the batches that an epoch trains on."""
-    config = job.config.at_epoch(epoch)
-    return TrainingBatches(
-        job.training.resized(config.model.input_hw),
-        config.training.batch_size,
-        config.augment,
-        config.training.seed,
-        workers,
-    )
-
-
-def _start_workers(job: TrainingJob) -> BatchWorkers | None:
-    if not job.num_workers:
-        return None
-    # One for all epochs with pictures of the same size.
-    sizes: dict[tuple[int, int], TrainingBatches] = {}
-
-    def of_epoch(epoch: int) -> TrainingBatches:
-        size = job.config.at_epoch(epoch).model.input_hw
-        if size not in sizes:
-            sizes[size] = _batches_at(job, epoch)
-        return sizes[size]
-
-    def make(task: tuple[int, int]) -> Batch:
-        epoch, step = task
-        return of_epoch(epoch).batch(epoch, step)
-
-    epochs = range(job.config.training.epochs)
-    max_bytes = max(of_epoch(epoch).batch_bytes for epoch in epochs)
-    return BatchWorkers(make, job.num_workers, max_bytes)
 
 
 class _Loop:
@@ -228,7 +194,7 @@ class _Loop:
         input_hw = config.model.input_hw
         self.config = config
         self._phase, self._begun, self._end = self._phase_at(epoch)
-        self.batches = _batches_at(job, epoch, self.workers)
+        self.batches = batches_at(job.config, job.training, epoch, self.workers)
         self.task = self._build()
         # The averaged weights live in a second network, which is evaluated
         # and saved while the first trains on.

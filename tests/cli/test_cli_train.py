@@ -241,6 +241,11 @@ def test_weights_of_a_run_start_another_one(config, tmp_path, capsys) -> None:
     assert code == 0, err
     # Lines are broken to the width of the terminal, even within names.
     assert f"layersstartfrom{weights}" in "".join((out + err).split())
+    # It goes on from its own checkpoint: the weights it began with may be gone.
+    weights.unlink()
+    more = ["--resume", second, "--set", "training.epochs=2"]
+    assert run_here(capsys, "train", *more)[0] == 0
+    assert len(history(second)) == 2
     third = tmp_path / "third"
     code, _, err = run_here(
         capsys, "train", config, *few, "--out", third, "--teacher", first

@@ -227,11 +227,11 @@ def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> N
     from tinypose.training.train import TrainingJob, run_training
 
     config, run_dir, record = request.config, request.run_dir, request.record
+    # A checkpoint holds the weights: those that the run began with may be gone.
+    begun = run_dir.checkpoint.exists()
+    initial = _weights_file(record["init"]) if record["init"] and not begun else None
     # Runs of before there were teachers do not name one.
-    initial, teacher = (
-        _weights_file(record[role]) if record.get(role) else None
-        for role in ("init", "teacher")
-    )
+    teacher = _weights_file(record["teacher"]) if record.get("teacher") else None
     strategy = choose_device(device)
     with Display(quiet=quiet) as display, stop_requested() as should_stop:
         job = TrainingJob(

@@ -12,6 +12,7 @@ from tinypose.data.coco_writer import write_coco
 from tinypose.data.sources import load_data
 from tinypose.data.stick_people import stick_people
 from tinypose.images import read_image, write_image
+from tinypose.inference.pose import Pose
 from tinypose.skeletons import AI_CHALLENGER
 
 
@@ -175,6 +176,58 @@ def test_clean_labels_pictures_that_have_no_labels(tmp_path, capsys):
         assert (np.delete(cleaned.weights, neck) > 0.9).all()
 
 
+class Judge:
+    """Knows where the drawn people are, in the order in which they are asked."""
+
+    skeleton = AI_CHALLENGER
+
+    def __init__(self, model, *, flip_test):
+        assert flip_test
+        self._truth = iter(stick_people(range(6)))
+
+    def predict_batch(self, images, boxes_xywh):
+        poses = []
+        for image, box in zip(images, boxes_xywh, strict=True):
+            person = next(self._truth)
+            np.testing.assert_array_equal(image, person.load_image())
+            points = person.keypoints_xy.astype(np.float32)
+            scores = np.ones(14, np.float32)
+            pose = Pose(
+                keypoints_xy=points,
+                scores=scores,
+                skeleton=AI_CHALLENGER,
+                box_xywh=box,
+            )
+            poses.append(pose)
+        return poses
+
+
+def test_a_model_judges_beside_predictions(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tinypose.inference.predictor.Predictor", Judge)
+    people = _people(tmp_path)
+    wrong = people[1].keypoints_xy.copy()
+    wrong[5] += 60
+    pictures, out = tmp_path / "pictures", tmp_path / "clean.json"
+    labels = [people[0], replace(people[1], keypoints_xy=wrong), *people[2:]]
+    write_coco(tmp_path / "labels.json", labels, pictures)
+    truth = np.stack([person.keypoints_xy for person in people])
+    np.savez(tmp_path / "teacher.npz", teacher=truth)
+    arguments = [f"coco={tmp_path / 'labels.json'},images={pictures}"]
+    arguments += ["--judge", "runs/mine", "--out", out]
+    # Alone it can replace nothing; together with a teacher it can.
+    assert _run("clean", *arguments) == 0
+    assert "84  100.0 %  labels that teachers neither" in capsys.readouterr().out
+    arguments += ["--predictions", tmp_path / "teacher.npz"]
+    assert _run("clean", *arguments) == 0
+    said = capsys.readouterr().out
+    assert "83  98.8 %  labels that the teachers confirm" in said
+    assert "1   1.2 %  labels far from where the teachers agree, replaced" in said
+    # What it may not speak of stays.
+    neck = AI_CHALLENGER.names[5]
+    assert _run("clean", *arguments, "--ignore", f"mine:{neck}") == 0
+    assert "replaced" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -207,6 +260,21 @@ def test_clean_labels_pictures_that_have_no_labels(tmp_path, capsys):
         ),
         pytest.param(["{coco}:1-2"], 1, "one row per record", id="part"),
         pytest.param(
+            ["{coco}", "--judge", "smal"], 1, "mean 'small'", id="unknown judge"
+        ),
+        pytest.param(
+            ["{coco}", "--judge", "small", "--judge", "small"],
+            2,
+            "different names, found 'small' twice",
+            id="the same judge twice",
+        ),
+        pytest.param(
+            ["{coco}", "--judge", "small", "--ignore", "smal:neck"],
+            2,
+            "teacher of first, second, small; did you mean 'small'",
+            id="ignored judge",
+        ),
+        pytest.param(
             ["--images", "{folder}"], 1, "'names' .*found neither", id="no names"
         ),
         pytest.param(
@@ -234,6 +302,15 @@ def test_clean_with_wrong_arguments(arguments, code, message, tmp_path, capsys):
     assert re.search(message, error)
     assert error.startswith("tinypose: error: ") and error.count("\n") == 1
     assert not (tmp_path / "new.json").exists()
+
+
+def test_clean_needs_somebody_to_ask(tmp_path, capsys):
+    out = tmp_path / "new.json"
+    assert _run("clean", "coco=x.json", "--out", out) == 2
+    assert "--judge MODEL or both, found neither" in capsys.readouterr().err
+    asked = ["--images", tmp_path, "--judge", "small"]
+    assert _run("clean", *asked, "--out", out) == 2
+    assert "--images: expected --predictions FILE, too" in capsys.readouterr().err
 
 
 def test_clean_does_not_overwrite_the_labels_it_reads(tmp_path, capsys):

@@ -114,7 +114,10 @@ CASES = {
     "outlier": (30, (0, 0), "replaced", 0, 1.0),
     # Teachers that are 4 of 10 pixels apart: 1 - 0.5 * 0.4.
     "outlier, less sure": (30, (-2, 2), "replaced", 0, 0.8),
-    "outlier of three": (30, (0, 0, 30), "replaced", 0, 1.0),
+    "outlier of three": (30, (0, 0, -30), "replaced", 0, 1.0),
+    # The label and the teacher who shares it are as many as those who do not.
+    "a draw": (30, (0, 0, 30), "kept", 30, 1.0),
+    "outvoted": (30, (0, 0, 0, 30), "replaced", 0, 1.0),
     "gap": (None, (0, 0), "filled", 0, 1.0),
     "gap, less sure": (None, (-4, 4), "filled", 0, 0.6),
     "gap, one teacher": (None, (NAN, 1), "filled_alone", 1, 0.5),

@@ -26,7 +26,7 @@ def test_summary_counts_what_happened() -> None:
     people = [cleaned(0, "filled", "filled"), cleaned(1, "empty", swapped=True)]
     assert summary(people) == [
         "2 people, 28 keypoints",
-        "     25  89.3 %  labels on which no two teachers agree, kept",
+        "     25  89.3 %  labels that teachers neither confirm nor outvote, kept",
         "      2   7.1 %  missing labels on which the teachers agree, filled",
         "      1   3.6 %  keypoints that stay without a label",
         "      1  people had left and right swapped",

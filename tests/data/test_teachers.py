@@ -11,6 +11,7 @@ from tinypose.data.stick_people import stick_people
 from tinypose.data.teachers import (
     ignore_keypoints,
     match_rows,
+    parse_ignored,
     read_predictions,
     unlabelled_samples,
 )
@@ -146,12 +147,14 @@ def test_one_array_without_a_name_is_no_npz(tmp_path: Path) -> None:
 
 def test_ignored_keypoints_do_not_vote(tmp_path: Path) -> None:
     said = read(tmp_path, pp=SAID, thunder=SAID, names=NAMES)
-    left = ignore_keypoints(said, ["pp:neck", "pp:head_top", "thunder:neck"], LSP)
+    entries = ["pp:neck", "pp:head_top", "thunder:neck"]
+    ignored = parse_ignored(entries, ["pp", "thunder", "small"], LSP)
+    left = ignore_keypoints(said.teachers, ignored)
     neck, head = LSP.index("neck"), LSP.index("head_top")
-    silent = [np.isnan(t.keypoints_xy).all(axis=(0, 2)) for t in left.teachers]
+    silent = [np.isnan(t.keypoints_xy).all(axis=(0, 2)) for t in left]
     assert np.flatnonzero(silent[0]).tolist() == [neck, head]
     assert np.flatnonzero(silent[1]).tolist() == [neck]
-    assert left.names == said.names
+    assert [teacher.name for teacher in left] == ["pp", "thunder"]
     assert not np.isnan(said.teachers[0].keypoints_xy).any()
 
 
@@ -165,10 +168,9 @@ def test_ignored_keypoints_do_not_vote(tmp_path: Path) -> None:
         ("", "expected TEACHER:KEYPOINT"),
     ],
 )
-def test_unknown_names_to_ignore(entry, message, tmp_path: Path) -> None:
-    said = read(tmp_path, pp=SAID, thunder=SAID)
+def test_unknown_names_to_ignore(entry, message) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        ignore_keypoints(said, [entry], LSP)
+        parse_ignored([entry], ["pp", "thunder"], LSP)
     assert str(caught.value).startswith(f"--ignore {entry}: ")
     assert "\n" not in str(caught.value)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tinypose.data.check import CheckReport
     from tinypose.data.sample import Sample
     from tinypose.data.show import CropView
+    from tinypose.data.teachers import Teacher
+    from tinypose.inference.predictor import Predictor
     from tinypose.skeletons import Skeleton
 
 app = typer.Typer(no_args_is_help=True)
@@ -111,17 +113,24 @@ def show(
 
 @app.command()
 def clean(
+    out: Annotated[Path, typer.Option(help="COCO-style JSON to write.")],
+    specs: Specs = None,
+    data: DataOption = None,
     predictions: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="What other models say: an .npz with an array (people, keypoints, "
             "x y ...) per model.",
             metavar="FILE",
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="COCO-style JSON to write.")],
-    specs: Specs = None,
-    data: DataOption = None,
+    ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A shipped model, run folder or file that has a say, too; repeatable.",
+            metavar="MODEL",
+        ),
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -147,15 +156,15 @@ def clean(
         typer.Option(help="Write pictures before and after here.", metavar="DIR"),
     ] = None,
 ) -> None:
-    """Fix, fill and weigh labels with the predictions of other models.
+    """Fix, fill and weigh labels with what models say about the people.
 
     Where models agree with each other, they confirm a label, replace an
     outlier or fill a gap; where they do not, the label stays. Without labelled
     data, pictures are labelled by the models alone. The result trains like any
-    other data.
+    other data. A model of your own helps, too, as one judge among others.
 
     Example:  tinypose data clean lspet=data/lspet --predictions teachers.npz
-    --out lspet_clean.json
+    --judge medium --out lspet_clean.json
     """
     from tinypose.data.clean import clean_samples
     from tinypose.data.clean_report import summary, write_clean_report
@@ -163,20 +172,35 @@ def clean(
     from tinypose.data.teachers import (
         ignore_keypoints,
         match_rows,
+        parse_ignored,
         read_predictions,
         unlabelled_samples,
     )
 
     if out.suffix != ".json":
         raise UsageError(f"--out: expected a name ending in .json, found {out}")
+    if predictions is None and not judge:
+        raise UsageError(
+            "expected --predictions FILE, --judge MODEL or both, found neither"
+        )
     chosen = _join(specs, data)
     _spare_labels(out, chosen)
     labelled, target = _labelled(chosen, images, skeleton)
-    said = read_predictions(predictions, target)
-    said = ignore_keypoints(said, ignore or [], target)
+    said = read_predictions(predictions, target) if predictions else None
+    if not labelled and said is None:
+        raise UsageError(
+            "--images: expected --predictions FILE, too, which names the pictures, "
+            "found --judge alone"
+        )
+    judges = _open_judges(judge or [])
+    names = [*(teacher.name for teacher in (said.teachers if said else ())), *judges]
+    _expect_distinct(names)
+    ignored = parse_ignored(ignore or [], names, target)
     samples = labelled or unlabelled_samples(said, images or Path(), target)
     folder = images or _common_folder(samples)
-    teachers = match_rows(said, samples)
+    teachers = [*(match_rows(said, samples) if said else ())]
+    teachers += _ask(judges, samples)
+    teachers = ignore_keypoints(teachers, ignored)
     with progress_bar("cleaning", len(samples)) as progress:
         cleaned = clean_samples(
             samples, teachers, tolerance=tolerance, progress=progress
@@ -187,6 +211,42 @@ def clean(
     typer.echo(f"train with  --data coco={out},images={folder}")
     if report is not None:
         typer.echo(f"look at: {write_clean_report(report, cleaned)}")
+
+
+def _open_judges(models: Sequence[str]) -> "dict[str, Predictor]":
+    """Return the models under the names that ``--ignore`` has for them."""
+    from tinypose.inference.predictor import Predictor
+
+    judges = {}
+    for model in models:
+        name = Path(model).stem
+        if name in judges:
+            _expect_distinct([name, name])
+        judges[name] = Predictor(model, flip_test=True)
+    return judges
+
+
+def _expect_distinct(names: Sequence[str]) -> None:
+    """Raise a UsageError if two teachers have the same name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"--judge: expected judges and teachers of different names, found "
+                f"{name!r} twice; rename a file"
+            )
+
+
+def _ask(
+    judges: "dict[str, Predictor]", samples: "Sequence[Sample]"
+) -> "list[Teacher]":
+    """Return what the judges say about the people."""
+    from tinypose.evaluation.people import judge_people
+
+    said = []
+    for name, predictor in judges.items():
+        with progress_bar(f"asking {name}", len(samples)) as progress:
+            said.append(judge_people(predictor, samples, name=name, progress=progress))
+    return said
 
 
 def _spare_labels(out: Path, specs: list[str]) -> None:

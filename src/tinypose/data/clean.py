@@ -2,7 +2,8 @@
 
 Where teachers agree with each other they are nearly always right, so they can
 vouch for a label, replace an outlier and fill a gap. Where they disagree they
-know no better than the label, which then stays.
+know no better than the label, which then stays; and so it does where as many
+share it, itself included, as agree on another place.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from tinypose.geometry import FloatArray
 
 ACTIONS = {
     "confirmed": "labels that the teachers confirm, kept",
-    "kept": "labels on which no two teachers agree, kept",
+    "kept": "labels that teachers neither confirm nor outvote, kept",
     "doubted": "labels that no teacher shares, kept with less weight",
     "replaced": "labels far from where the teachers agree, replaced",
     "filled": "missing labels on which the teachers agree, filled",
@@ -145,16 +146,20 @@ def _swap(sample: Sample) -> Sample:
 def _decide(sample: Sample, opinion: _Opinion) -> tuple[str, ...]:
     """Return what is to happen to each keypoint, keys of ``ACTIONS``."""
     labelled = sample.visible != NOT_LABELLED
-    agree = np.isfinite(opinion.spread)
     off = np.linalg.norm(opinion.agreed_xy - sample.keypoints_xy, axis=-1)
-    outlier = labelled & agree & (off > opinion.limit)
+    away = labelled & (off > opinion.limit)  # False where no two agree
+    distances = np.linalg.norm(opinion.said - sample.keypoints_xy, axis=-1)  # (T, K)
+    shares = distances <= opinion.limit
+    elsewhere = np.linalg.norm(opinion.said - opinion.agreed_xy, axis=-1)
+    # The label has a vote, too: a draw leaves it where it is.
+    outvoted = (elsewhere <= opinion.limit).sum(axis=0) > shares.sum(axis=0) + 1
+    outlier = away & outvoted
+    agree = np.isfinite(opinion.spread) & ~(away & ~outvoted)
     # Where most labels differ, the teachers saw somebody else or a body that
     # is beyond them (people upside down): the labels may well be right.
     num_compared = (labelled & agree).sum()
     disputed = bool(outlier.sum() > MAX_REPLACED * num_compared)
-    distances = np.linalg.norm(opinion.said - sample.keypoints_xy, axis=-1)  # (T, K)
-    shared = (distances <= opinion.limit).any(axis=0)
-    contested = ~shared & (np.isfinite(distances).sum(axis=0) > 1)
+    contested = ~shares.any(axis=0) & (np.isfinite(distances).sum(axis=0) > 1)
     alone = np.isfinite(opinion.alone_xy[:, 0])
     first_that_holds = [
         (outlier & (not disputed), "replaced"),

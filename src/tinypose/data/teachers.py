@@ -92,34 +92,49 @@ def read_predictions(path: str | Path, skeleton: Skeleton) -> Predictions:
     return predictions
 
 
-def ignore_keypoints(
-    predictions: Predictions, ignored: Iterable[str], skeleton: Skeleton
-) -> Predictions:
-    """Return the predictions without what ``TEACHER:KEYPOINT`` names.
+def parse_ignored(
+    entries: Iterable[str], names: Sequence[str], skeleton: Skeleton
+) -> dict[str, list[int]]:
+    """Return the positions of the keypoints that each teacher has no say in.
 
     Models differ in what they call a neck or a head top: a point that means
     something else must not vote.
 
+    Args:
+        entries: Each TEACHER:KEYPOINT.
+        names: Of all teachers.
+        skeleton: Of the labels.
+
     Raises:
         UsageError: no such teacher or keypoint.
     """
-    teachers = {teacher.name: teacher for teacher in predictions.teachers}
-    for entry in ignored:
+    ignored: dict[str, list[int]] = {name: [] for name in names}
+    for entry in entries:
         name, _, keypoint = entry.partition(":")
-        if name not in teachers:
+        if name not in ignored:
             raise UsageError(
                 f"--ignore {entry}: expected TEACHER:KEYPOINT with a teacher of "
-                f"{', '.join(teachers)}{did_you_mean(name, teachers)}"
+                f"{', '.join(names)}{did_you_mean(name, names)}"
             )
         if keypoint not in skeleton.names:
             raise UsageError(
                 f"--ignore {entry}: expected a keypoint of "
                 f"{', '.join(skeleton.names)}{did_you_mean(keypoint, skeleton.names)}"
             )
-        keypoints_xy = teachers[name].keypoints_xy.copy()
-        keypoints_xy[:, skeleton.index(keypoint)] = np.nan
-        teachers[name] = replace(teachers[name], keypoints_xy=keypoints_xy)
-    return replace(predictions, teachers=tuple(teachers.values()))
+        ignored[name].append(skeleton.index(keypoint))
+    return ignored
+
+
+def ignore_keypoints(
+    teachers: Sequence[Teacher], ignored: Mapping[str, Sequence[int]]
+) -> tuple[Teacher, ...]:
+    """Return the teachers without what ``ignored`` takes from each by name."""
+    left = []
+    for teacher in teachers:
+        keypoints_xy = teacher.keypoints_xy.copy()
+        keypoints_xy[:, list(ignored.get(teacher.name, ()))] = np.nan
+        left.append(replace(teacher, keypoints_xy=keypoints_xy))
+    return tuple(left)
 
 
 def match_rows(

@@ -4,13 +4,12 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from tinypose import __version__
 from tinypose.data.sample import Sample
-from tinypose.errors import TinyposeError, UsageError
+from tinypose.errors import TinyposeError
 from tinypose.evaluation.bootstrap import (
     mean_of_draws,
     percentile_interval,
@@ -18,7 +17,6 @@ from tinypose.evaluation.bootstrap import (
 )
 from tinypose.evaluation.oks import oks_summary, require_library
 from tinypose.evaluation.pck import (
-    MIN_REFERENCE,
     FloatArray,
     mean_known,
     normalised_errors,
@@ -27,6 +25,7 @@ from tinypose.evaluation.pck import (
     percent,
 )
 from tinypose.evaluation.pcp import pcp
+from tinypose.evaluation.people import PosePredictor, predict_people
 from tinypose.evaluation.references import References, measure_references
 from tinypose.evaluation.result import (
     HEADLINE,
@@ -37,9 +36,7 @@ from tinypose.evaluation.result import (
     Timing,
     limb_keypoints,
 )
-from tinypose.images import Image
 from tinypose.inference.pose import Pose
-from tinypose.metadata import Metadata
 from tinypose.skeletons import Skeleton
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.5)
@@ -48,29 +45,6 @@ CURVE_THRESHOLDS = np.arange(51) / 100
 
 Progress = Callable[[int, int, float], None]
 """Called with the people done, their total and the running headline PCK."""
-
-
-class PosePredictor(Protocol):
-    """What ``evaluate`` needs of a predictor."""
-
-    flip_test: bool
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the model file says about itself."""
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoints that the model predicts."""
-
-    def predict_batch(
-        self, images: Sequence[Image], boxes_xywh: Sequence[FloatArray]
-    ) -> list[Pose]:
-        """Return one pose per picture and box."""
 
 
 def evaluate(
@@ -172,7 +146,7 @@ def _predict(
         begin = time.perf_counter()
         images = [sample.load_image() for sample in batch]
         loaded = time.perf_counter()
-        poses = _predict_batch(predictor, batch, images)
+        poses = predict_people(predictor, batch, images)
         times.append((loaded - begin, time.perf_counter() - loaded, len(batch)))
         found = _results(batch, poses, reference[start : start + batch_size])
         results += found
@@ -186,25 +160,6 @@ def _predict(
         batch_size=batch_size,
         machine=f"{platform.machine()}, {os.cpu_count()} CPUs",
     )
-
-
-def _predict_batch(
-    predictor: PosePredictor, samples: Sequence[Sample], images: Sequence[Image]
-) -> list[Pose]:
-    # The box of a single labelled keypoint is empty, which no crop can be.
-    sides = [np.maximum(sample.box_xywh[2:], MIN_REFERENCE) for sample in samples]
-    boxes = [
-        np.concatenate([sample.box_xywh[:2], side])
-        for sample, side in zip(samples, sides, strict=True)
-    ]
-    try:
-        return predictor.predict_batch(images, boxes)
-    except UsageError as error:
-        # The wrong box is the data set's, not the user's option.
-        names = ", ".join(sample.sample_id for sample in samples)
-        raise TinyposeError(
-            f"{names}: {error}; look at the labels with  tinypose data check"
-        ) from error
 
 
 def _results(

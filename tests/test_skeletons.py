@@ -70,6 +70,41 @@ def test_mapping_by_name() -> None:
     assert mapping[LSP.index("head_top")] == -1
 
 
+def test_mapping_does_not_mind_the_spelling() -> None:
+    labelled = Skeleton(name="file", names=("nose", "left_ear", "r_ear", "head_top"))
+    own = Skeleton(name="own", names=("R-Ear", "leftEar", "Nose", "tail"))
+    assert labelled.mapping_to(own).tolist() == [2, 1, 0, -1]
+    # What is spelled alike comes first.
+    twice = Skeleton(name="twice", names=("Ear", "ear"))
+    assert twice.mapping_to(twice).tolist() == [0, 1]
+    assert twice.mapping_to(Skeleton(name="ear", names=("EAR",))).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "found"),
+    [
+        (("head_top", "neck"), ("neck", "head"), [1, 0]),
+        (("head", "neck"), ("head_top", "neck"), [0, 1]),
+        # The middle of the head is not its top.
+        (("head", "head_top", "neck"), ("head_top", "neck"), [1, 2]),
+        (("head_top", "neck"), ("head", "head_top", "neck"), [-1, 0, 1]),
+        (("head", "tail"), ("head_top", "tail"), [-1, 1]),
+    ],
+)
+def test_mapping_of_the_head(here, there, found) -> None:
+    source = Skeleton(name="here", names=here)
+    assert source.mapping_to(Skeleton(name="there", names=there)).tolist() == found
+
+
+def test_flip_pairs_follow_from_the_names() -> None:
+    names = ["tail", "left_ear", "right_ear", "R-Eye", "L-Eye", "leftHand", "left_toe"]
+    skeleton = Skeleton.from_dict({"keypoints": names})
+    assert skeleton.flip_pairs == (("left_ear", "right_ear"), ("L-Eye", "R-Eye"))
+    assert skeleton.flip_indices.tolist() == [0, 2, 1, 4, 3, 5, 6]
+    none = Skeleton.from_dict({"keypoints": names, "flip_pairs": []})
+    assert none.flip_pairs == ()
+
+
 def test_own_skeleton_from_yaml(tmp_path) -> None:
     file = tmp_path / "hand.yaml"
     file.write_text(

@@ -6,6 +6,7 @@ keypoint that is not labelled has ``visible == 0``; its coordinates then mean
 nothing and there is no sentinel value.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,12 +132,26 @@ class Skeleton:
     def mapping_to(self, target: "Skeleton") -> NDArray[np.intp]:
         """Return where each keypoint of ``target`` is found here, by name.
 
+        Spelling does not matter: ``L-Ear`` and ``l_ear`` are the same. A
+        ``head`` beside a ``neck`` is the ``head_top`` of a skeleton without a
+        ``head``, and the other way round.
+
         Returns:
             (target.num_keypoints,) positions in this skeleton; -1 where this
             skeleton has no keypoint of that name.
         """
+        mine = {plain_name(name): i for i, name in reversed([*enumerate(self.names)])}
+        theirs = [plain_name(name) for name in target.names]
+        for here, there in (("head", "head_top"), ("head_top", "head")):
+            only_here = here in mine and here not in theirs and "neck" in mine
+            if only_here and there in theirs and there not in mine:
+                mine[there] = mine[here]
+        exact = {name: i for i, name in enumerate(self.names)}
         return np.array(
-            [self.names.index(n) if n in self.names else -1 for n in target.names]
+            [
+                exact.get(name, mine.get(plain, -1))
+                for name, plain in zip(target.names, theirs, strict=True)
+            ]
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -161,6 +176,8 @@ class Skeleton:
     def from_dict(value: Any, source: str = "skeleton") -> "Skeleton":
         """Build a skeleton from plain values; the inverse of ``to_dict``.
 
+        Without ``flip_pairs`` the names tell them: ``infer_flip_pairs``.
+
         Raises:
             TinyposeError: keys or values do not describe a skeleton; the
                 message names ``source``.
@@ -178,11 +195,16 @@ class Skeleton:
                     f"found {key!r}{hint}"
                 )
         try:
+            names = tuple(_names(value["keypoints"], "keypoints"))
             return Skeleton(
                 name=str(value.get("name", "custom")),
-                names=tuple(_names(value["keypoints"], "keypoints")),
+                names=names,
                 edges=_pairs(value.get("edges"), "edges"),
-                flip_pairs=_pairs(value.get("flip_pairs"), "flip_pairs"),
+                flip_pairs=(
+                    infer_flip_pairs(names)
+                    if value.get("flip_pairs") is None
+                    else _pairs(value["flip_pairs"], "flip_pairs")
+                ),
                 oks_sigmas=tuple(float(s) for s in value.get("oks_sigmas") or ()),
                 torso=_pair(value.get("torso"), "torso"),
                 head=_pair(value.get("head"), "head"),
@@ -190,6 +212,24 @@ class Skeleton:
             )
         except (ValueError, TypeError) as error:
             raise TinyposeError(f"{source}: {error}") from error
+
+
+def plain_name(name: str) -> str:
+    """Return a keypoint's name as words in small letters, ``left_ear``."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"[\s\-_]+", "_", words.lower())
+
+
+def infer_flip_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of names that differ in left and right, or l and r, alone."""
+    mirrors = {"left": "right", "l": "r"}
+    found = {tuple(plain_name(name).split("_")): name for name in names}
+    pairs = []
+    for words, name in found.items():
+        mirror = tuple(mirrors.get(word, word) for word in words)
+        if mirror != words and mirror in found:
+            pairs.append((name, found[mirror]))
+    return tuple(pairs)
 
 
 def load_skeleton(name_or_path: str | Path) -> Skeleton:

@@ -81,6 +81,20 @@ def test_missing_and_damaged_pictures(tmp_path):
     assert "2 of 3" in report.blockers[0]
 
 
+@pytest.mark.parametrize(
+    ("labelled_hw", "detail"),
+    [
+        (HW, None),
+        ((192, 160), "labelled at 160x192, the picture is 80x96: was it resized?"),
+        (HW[::-1], "labelled at 96x80, the picture is 80x96: was it turned?"),
+    ],
+)
+def test_pictures_of_another_size_than_their_labels_say(labelled_hw, detail):
+    report = check_samples([replace(_person("p1"), labelled_hw=labelled_hw)])
+    details = [problem.detail for problem in report.of_kind("other_size")]
+    assert details == ([detail] if detail else [])
+
+
 def test_a_few_missing_pictures_do_not_stop_training():
     gone = tuple(Problem("missing_picture", f"p{i}", "gone") for i in range(5))
     assert CheckReport(100, 100, gone).blockers == []

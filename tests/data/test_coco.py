@@ -141,6 +141,33 @@ def test_edges_of_another_skeleton_are_replaced(tmp_path):
     assert skeleton.oks_sigmas[1] == 0.01236173
 
 
+@pytest.mark.parametrize("box", [None, [], [0, 0, 0, 0], [3, 4, 0, 0]])
+def test_a_box_of_no_size_is_none(tmp_path, box):
+    content = _content()
+    content["annotations"][0]["bbox"] = box
+    person = read_coco(_write(tmp_path, content))[0]
+    np.testing.assert_array_equal(person.box_xywh, [5, 2, 7, 7])
+
+
+@pytest.mark.parametrize("keypoints", [None, [], "gone"])
+def test_people_whom_nobody_has_labelled_yet(tmp_path, keypoints):
+    content = _content()
+    content["annotations"][1]["keypoints"] = keypoints
+    if keypoints == "gone":
+        del content["annotations"][1]["keypoints"]
+    path = _write(tmp_path, content)
+    assert [person.sample_id for person in read_coco(path)] == ["a.png#70"]
+    assert count_skipped(path)["people without a labelled keypoint"] == 2
+
+
+@pytest.mark.parametrize("width", [40, None, "40", 0])
+def test_the_size_of_the_labelled_picture(tmp_path, width):
+    content = _content()
+    content["images"][0]["width"] = width
+    person = read_coco(_write(tmp_path, content))[0]
+    assert person.labelled_hw == ((30, 40) if width == 40 else None)
+
+
 def test_people_left_out_are_counted(tmp_path):
     path = _write(tmp_path, _content())
     assert count_skipped(path) == {
@@ -153,6 +180,40 @@ def test_people_left_out_are_counted(tmp_path):
 def test_pictures_are_found_near_the_file(tmp_path, folder):
     path = _write(tmp_path, _content(), images=folder)
     assert read_coco(path)[0].picture == tmp_path / folder / "a.png"
+
+
+def _pictures(folder, numbers):
+    for number in numbers:
+        write_image(folder / f"{number}.png", np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("file", "folders", "chosen"),
+    [
+        # Each split counts from 0: the one named like the file, or with more.
+        ("val.json", {"train": 9, "val": 4}, "val"),
+        ("person_val2017.json", {"train2017": 9, "val2017": 4, "val": 4}, "val2017"),
+        ("people.json", {"a": 2, "b": 4}, "b"),
+        ("people.json", {"images": 4, "thumbnails": 4}, "images"),
+        ("people.json", {"a": 4, "b": 4}, None),
+    ],
+)
+def test_pictures_of_several_splits(tmp_path, file, folders, chosen):
+    content = _content()
+    content["images"] = [{"id": i, "file_name": f"{i}.png"} for i in range(4)]
+    person = content["annotations"][0]
+    content["annotations"] = [{**person, "id": i, "image_id": i} for i in range(4)]
+    for folder, count in folders.items():
+        _pictures(tmp_path / folder, range(count))
+    path = tmp_path / "labels" / file
+    path.parent.mkdir()
+    path.write_text(json.dumps(content))
+    if chosen is None:
+        with pytest.raises(TinyposeError, match=r"one folder .*/a and .*/b, .*images="):
+            read_coco(path)
+    else:
+        people = read_coco(path)
+        assert {person.picture.parent for person in people} == {tmp_path / chosen}
 
 
 def test_named_folder_of_pictures_is_used_as_it_is(tmp_path):

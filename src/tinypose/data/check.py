@@ -32,6 +32,7 @@ from tinypose.images import MAX_FILE_BYTES, Image, decode_image
 KINDS = {
     "missing_picture": "pictures are missing",
     "damaged_picture": "pictures do not decode",
+    "other_size": "pictures have another size than their labels say",
     "no_keypoints": "people have no labelled keypoint",
     "few_keypoints": "people have very few labelled keypoints",
     "tiny_person": "people are too small to show limbs",
@@ -182,7 +183,22 @@ def _look(group: Sequence[Sample]) -> _View:
             patch = head_patch(image, sample)
             faces.append(_Face(sample.sample_id, turns[0], patch))
     problems = [problem for problem in outside if problem is not None]
+    problems += _other_size(first, image)
     return _View(first.sample_id, problems, faces, digest, fingerprint(image))
+
+
+def _other_size(sample: Sample, image: Image) -> list[Problem]:
+    """Return the problem that a picture was resized or turned after labelling."""
+    found, labelled = image.shape[:2], sample.labelled_hw
+    if labelled is None or labelled == found:
+        return []
+    # Photos are turned as their EXIF says; some labelling tools do not.
+    reason = "turned" if labelled == found[::-1] else "resized"
+    detail = (
+        f"labelled at {labelled[1]}x{labelled[0]}, the picture is "
+        f"{found[1]}x{found[0]}: was it {reason}?"
+    )
+    return [Problem("other_size", sample.sample_id, detail)]
 
 
 def _read(sample: Sample) -> tuple[Image, bytes]:

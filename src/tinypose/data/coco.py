@@ -32,7 +32,8 @@ def read_coco(path: Path, images: Path | None = None) -> list[Sample]:
 
     Keypoint coordinates count from the centre of the first pixel, as ours do;
     a COCO box counts from the picture's corner and is moved by half a pixel.
-    A person without a box gets the tight box of the labelled keypoints.
+    A person without a box, or with one of no size, gets the tight box of the
+    labelled keypoints.
     ``keypoint_weights``, one number of 0 to 1 per keypoint, is what
     ``tinypose data clean`` adds to COCO's format: how far to trust each label.
     Crowds and people without a labelled keypoint are left out:
@@ -90,11 +91,16 @@ CROWD, UNLABELLED = "crowds", "people without a labelled keypoint"
 SKIP_REASONS = (CROWD, UNLABELLED)
 
 
+class _Picture(NamedTuple):
+    file_name: str
+    hw: tuple[int, int] | None
+
+
 class _Coco(NamedTuple):
     path: Path
     skeleton: Skeleton
     categories: set[Any]
-    pictures: Mapping[Any, str]
+    pictures: Mapping[Any, _Picture]
     annotations: list[Any]
 
 
@@ -102,6 +108,7 @@ class _Person(NamedTuple):
     where: str
     name: str
     file_name: str
+    labelled_hw: tuple[int, int] | None
     record: Mapping[str, Any]
     keypoints_xy: NDArray[np.float64]
     visible: NDArray[np.uint8]
@@ -120,14 +127,16 @@ def _parse(path: Path, content: Any) -> _Coco:
             "mpii=FILE or ai_challenger=FILE"
         )
     skeleton, categories = category_skeleton(path, content["categories"])
-    pictures: dict[Any, str] = {}
+    pictures: dict[Any, _Picture] = {}
     records = expect_records(content["images"], f"{path}: 'images'", "pictures")
     for number, record in enumerate(records):
         where = f"{path}: images[{number}]"
         expect_mapping(record, where)
-        pictures[_identifier(record, "id", where)] = expect_picture_name(
-            record, "file_name", where
-        )
+        name = expect_picture_name(record, "file_name", where)
+        hw = record.get("height"), record.get("width")
+        known = all(type(side) is int and side > 0 for side in hw)
+        picture = _Picture(name, hw if known else None)
+        pictures[_identifier(record, "id", where)] = picture
     annotations = expect_records(
         content["annotations"], f"{path}: 'annotations'", "people"
     )
@@ -150,9 +159,10 @@ def _people(coco: _Coco) -> Iterator[_Person]:
                 f"{where}: expected the 'id' of an entry of 'images' as "
                 f"'image_id', found {brief(image_id)}"
             )
-        table = expect_numbers(
-            record.get("keypoints"), 3 * count, where, "'keypoints'"
-        ).reshape(count, 3)
+        # Tools write null or nothing for people that nobody has labelled yet.
+        keypoints = record.get("keypoints") or [0] * (3 * count)
+        table = expect_numbers(keypoints, 3 * count, where, "'keypoints'")
+        table = table.reshape(count, 3)
         if not np.isin(table[:, 2], (0, 1, 2)).all():
             raise TinyposeError(
                 f"{where}: expected visibility 0, 1 or 2 as every third value of "
@@ -162,23 +172,15 @@ def _people(coco: _Coco) -> Iterator[_Person]:
         skip = None if visible.any() else UNLABELLED
         if record.get("iscrowd"):
             skip = CROWD
-        file_name = coco.pictures[image_id]
-        name = f"{file_name}#{record.get('id', number)}"
-        yield _Person(where, name, file_name, record, table[:, :2], visible, skip)
+        picture = coco.pictures[image_id]
+        name = f"{picture.file_name}#{record.get('id', number)}"
+        yield _Person(where, name, *picture, record, table[:, :2], visible, skip)
 
 
 def _sample(coco: _Coco, person: _Person, folder: Path) -> Sample:
-    box = person.record.get("bbox")
-    if box is None:
+    box_xywh = _labelled_bbox(person)
+    if box_xywh is None:
         box_xywh = labelled_box(person.keypoints_xy, person.visible)
-    else:
-        box_xywh = expect_numbers(box, 4, person.where, "'bbox'")
-        if (box_xywh[2:] < 0).any():
-            raise TinyposeError(
-                f"{person.where}: expected 'bbox' as x, y, width, height, found "
-                f"a negative size in {brief(box)}"
-            )
-        box_xywh = box_xywh - [0.5, 0.5, 0.0, 0.0]
     weights = person.record.get(WEIGHTS)
     if weights is not None:
         count = coco.skeleton.num_keypoints
@@ -197,7 +199,24 @@ def _sample(coco: _Coco, person: _Person, folder: Path) -> Sample:
         box_xywh=box_xywh,
         area=expect_positive(person.record.get("area"), person.where, "'area'"),
         weights=weights,
+        labelled_hw=person.labelled_hw,
     )
+
+
+def _labelled_bbox(person: _Person) -> NDArray[np.float64] | None:
+    """Return the person's box (4,) in our pixels; None for none or an empty one."""
+    box = person.record.get("bbox")
+    if box is None or box == []:
+        return None
+    box_xywh = expect_numbers(box, 4, person.where, "'bbox'")
+    if (box_xywh[2:] < 0).any():
+        raise TinyposeError(
+            f"{person.where}: expected 'bbox' as x, y, width, height, found "
+            f"a negative size in {brief(box)}"
+        )
+    if not box_xywh[2:].any():
+        return None
+    return box_xywh - [0.5, 0.5, 0.0, 0.0]
 
 
 def _identifier(record: Mapping[str, Any], key: str, where: str) -> int | str:

@@ -1,12 +1,18 @@
 """The skeleton that the categories of a COCO keypoint file describe."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 from tinypose.data.records import brief, expect_mapping, expect_records
 from tinypose.errors import TinyposeError
-from tinypose.skeletons import AI_CHALLENGER, COCO, SKELETONS, Skeleton
+from tinypose.skeletons import (
+    AI_CHALLENGER,
+    COCO,
+    SKELETONS,
+    Skeleton,
+    infer_flip_pairs,
+    plain_name,
+)
 
 Pair = tuple[str, str]
 
@@ -61,7 +67,7 @@ def _keypoint_names(keypoints: Any, where: str) -> tuple[str, ...]:
             f"{where}: expected a list of names under 'keypoints', "
             f"found {brief(keypoints)}"
         )
-    names = [re.sub(r"[\s\-]+", "_", name.strip().lower()) for name in keypoints]
+    names = [plain_name(name) for name in keypoints]
     # CrowdPose and MPII-TRB call the two ends of the head "head" and "neck".
     if "head" in names and "neck" in names and "head_top" not in names:
         names[names.index("head")] = "head_top"
@@ -78,7 +84,7 @@ def _skeleton(path: Path, names: tuple[str, ...], edges: Any) -> Skeleton:
             name=path.stem,
             names=names,
             edges=_edges(names, edges),
-            flip_pairs=_flip_pairs(names),
+            flip_pairs=infer_flip_pairs(names),
             oks_sigmas=_sigmas(names),
             torso=_pair_if_known(names, AI_CHALLENGER.torso),
             head=_pair_if_known(names, AI_CHALLENGER.head),
@@ -105,16 +111,6 @@ def _edges(names: tuple[str, ...], edges: Any) -> tuple[Pair, ...]:
         return tuple((names[a - 1], names[b - 1]) for a, b in edges)
     known = dict.fromkeys((*AI_CHALLENGER.edges, *COCO.edges))
     return _known_pairs(names, tuple(known))
-
-
-def _flip_pairs(names: tuple[str, ...]) -> tuple[Pair, ...]:
-    pairs = []
-    for name in names:
-        words = name.split("_")
-        mirror = "_".join("right" if word == "left" else word for word in words)
-        if "left" in words and mirror in names:
-            pairs.append((name, mirror))
-    return tuple(pairs)
 
 
 def _sigmas(names: tuple[str, ...]) -> tuple[float, ...]:

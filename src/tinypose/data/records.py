@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypose.data.selection import spread_evenly
 from tinypose.errors import TinyposeError
 from tinypose.files import explain_os_errors
 
 _PROBES = 20
-"""Pictures that are looked for before a folder is judged the wrong one."""
+"""Pictures, spread over the file, that are looked for in each folder."""
 
 
 def brief(value: Any) -> str:
@@ -128,10 +128,12 @@ def find_pictures(
         annotations: The annotation file.
         names: The pictures' names, from ``expect_picture_name``; not empty.
         images: The folder, where the user names it. Otherwise the annotation
-            file's own folder is tried, its subfolders and its siblings.
+            file's own folder is tried, its subfolders and its siblings: the one
+            with most of the pictures counts.
 
     Raises:
-        TinyposeError: ``images`` is no folder, or no folder holds a picture.
+        TinyposeError: ``images`` is no folder, no folder holds a picture, or
+            several hold as many of them.
     """
     if images is not None:
         with explain_os_errors(images, "read"):
@@ -142,16 +144,45 @@ def find_pictures(
                 )
         return images
     home = annotations.parent
-    probes = list(islice(names, _PROBES))
-    folders = [home, home / "images", *_subfolders(home), *_subfolders(home.parent)]
-    for folder in folders:
-        if any((folder / name).is_file() for name in probes):
-            return folder
-    raise TinyposeError(
-        f"{annotations}: expected the pictures beside it or in a folder near it, "
-        f"found no {probes[0]} there; name their folder:  "
-        f"{annotations},images=FOLDER"
-    )
+    probes = [names[i] for i in spread_evenly(len(names), min(len(names), _PROBES))]
+    levels = [
+        [home],
+        [home / "images"],
+        _subfolders(home),
+        [folder for folder in _subfolders(home.parent) if folder != home],
+    ]
+    counts = {
+        folder: sum((folder / name).is_file() for name in probes)
+        for level in levels
+        for folder in level
+    }
+    most = max(counts.values())
+    if not most:
+        raise TinyposeError(
+            f"{annotations}: expected the pictures beside it or in a folder near it, "
+            f"found no {probes[0]} there; name their folder:  "
+            f"{annotations},images=FOLDER"
+        )
+    best = [[f for f in level if counts[f] == most] for level in levels]
+    folders = _likeliest([f for level in best for f in level], annotations.stem)
+    if not folders:
+        folders = next(level for level in best if level)
+    if len(folders) > 1:
+        raise TinyposeError(
+            f"{annotations}: expected one folder with its pictures, found "
+            f"{' and '.join(str(folder) for folder in folders[:3])}, which have as "
+            f"many of them; name the right one:  {annotations},images=FOLDER"
+        )
+    return folders[0]
+
+
+def _likeliest(folders: Sequence[Path], stem: str) -> list[Path]:
+    """Return the folder that is named after the file, or is called images."""
+    # A file of a split, such as person_keypoints_val2017.json, and val2017.
+    named = [folder for folder in folders if folder.name in stem]
+    longest = max((len(folder.name) for folder in named), default=0)
+    named = [folder for folder in named if len(folder.name) == longest]
+    return named or [folder for folder in folders if folder.name == "images"][:1]
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -31,6 +31,8 @@ class Sample:
         head_size: Length that normalises PCKh, in pixels, if labelled.
         weights: (num_keypoints,) float64, 0..1, how much training trusts each
             label; None trusts all alike.
+        labelled_hw: Height and width of the picture on which the labels were
+            set, if the file says so.
     """
 
     sample_id: str
@@ -42,6 +44,7 @@ class Sample:
     area: float | None = None
     head_size: float | None = None
     weights: NDArray[np.float64] | None = None
+    labelled_hw: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         count = self.skeleton.num_keypoints

@@ -214,9 +214,9 @@ def test_a_model_judges_beside_predictions(tmp_path, capsys, monkeypatch):
     np.savez(tmp_path / "teacher.npz", teacher=truth)
     arguments = [f"coco={tmp_path / 'labels.json'},images={pictures}"]
     arguments += ["--judge", "runs/mine", "--out", out]
-    # Alone it can replace nothing; together with a teacher it can.
-    assert _run("clean", *arguments) == 0
-    assert "84  100.0 %  labels that teachers neither" in capsys.readouterr().out
+    # Alone it could replace nothing; together with a teacher it can.
+    assert _run("clean", *arguments) == 2
+    assert "two teachers or more, who can agree, found mine" in capsys.readouterr().err
     arguments += ["--predictions", tmp_path / "teacher.npz"]
     assert _run("clean", *arguments) == 0
     said = capsys.readouterr().out

@@ -92,6 +92,7 @@ def test_prints_the_table_and_writes_the_report(fake, capsys):
         "description": "stick_people:1-6",
         "num_people": 6,
         "num_skipped": 0,
+        "left_out": [],
     }
     assert Path("evaluation-first/report.html").stat().st_size > 10_000
 

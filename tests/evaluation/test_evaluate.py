@@ -127,6 +127,57 @@ def test_torso_of_the_data_serves_a_model_that_has_none(make_person, make_predic
     np.testing.assert_array_equal(result.accuracy.headline.per_keypoint, [100, 0])
 
 
+def test_the_models_torso_goes_before_that_of_the_data(
+    make_person, make_predictor, arm, arm_xy
+):
+    own = replace(arm, torso=("left_elbow", "left_wrist"), head=None)
+    predictor = make_predictor([arm_xy + np.array([0, 1.5])], skeleton=own)
+    result = evaluate(predictor, [make_person()])
+    # 1.5 of 5 pixels; of the 10 of the data's torso it would be right.
+    assert result.accuracy.references.pck.tolist() == [5.0]
+    assert result.accuracy.headline.mean == 0
+    # The data's head serves a model that has none.
+    assert result.accuracy.references.head.tolist() == [5.0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 64])
+def test_people_of_no_use_are_left_out(make_person, make_predictor, arm_xy, batch_size):
+    def damaged():
+        raise TinyposeError("im3.jpg: no picture")
+
+    people = [make_person(sample_id=f"im{i}") for i in range(40)]
+    people[3] = replace(people[3], picture=damaged)
+    predictor = make_predictor([arm_xy + i / 10 for i in range(80)])
+    predict_batch = predictor.predict_batch
+
+    def refuse_im7(images, boxes_xywh):
+        if any(box[0] > 900 for box in boxes_xywh):
+            raise UsageError("expected a box that overlaps the picture")
+        return predict_batch(images, boxes_xywh)
+
+    predictor.predict_batch = refuse_im7
+    people[7] = replace(people[7], box_xywh=np.array([999.0, 0, 9, 9]))
+    result = evaluate(predictor, people, batch_size=batch_size)
+    assert result.num_people == len(result.accuracy.references.pck) == 38
+    assert [person.sample.sample_id for person in result.people] == [
+        f"im{i}" for i in range(40) if i not in (3, 7)
+    ]
+    assert "im3.jpg: no picture" in result.left_out
+    assert any("im7: expected a box" in reason for reason in result.left_out)
+    # Each prediction is held against its own person: they get worse one by one.
+    errors = [person.errors[0] for person in result.people]
+    np.testing.assert_allclose(np.diff(errors), np.hypot(0.1, 0.1) / 10, atol=1e-6)
+
+
+def test_too_many_people_of_no_use_are_an_error(make_person, make_predictor, arm_xy):
+    def damaged():
+        raise TinyposeError("im0.jpg: no picture")
+
+    people = [replace(make_person(), picture=damaged), *[make_person()] * 9]
+    with pytest.raises(TinyposeError, match=r"1 of 10 .*im0.jpg: no picture.*check"):
+        evaluate(make_predictor([arm_xy] * 10), people)
+
+
 def test_box_side_normalises_where_there_is_no_torso(
     make_person, make_predictor, arm, arm_xy
 ):
@@ -236,6 +287,7 @@ def test_plain_values_are_valid_json(make_person, make_predictor, arm_xy):
         "description": "lsp=?:1-1",
         "num_people": 1,
         "num_skipped": 0,
+        "left_out": [],
     }
     at = next(entry for entry in value["pck"]["at"] if entry["threshold"] == 0.2)
     assert at["mean"] == pytest.approx(200 / 3, abs=1e-3)
@@ -274,7 +326,7 @@ def test_wrong_box_names_the_person(make_person, make_predictor, arm_xy):
         raise UsageError("expected a box that overlaps the picture")
 
     predictor.predict_batch = refuse
-    with pytest.raises(TinyposeError, match=r"^lsp/im7: .*overlaps") as caught:
+    with pytest.raises(TinyposeError, match=r"1 of 1 .*lsp/im7: .*overlaps") as caught:
         evaluate(predictor, [make_person(sample_id="lsp/im7")])
     assert caught.value.exit_code == 1
 

@@ -195,6 +195,11 @@ def clean(
     judges = _open_judges(judge or [])
     names = [*(teacher.name for teacher in (said.teachers if said else ())), *judges]
     _expect_distinct(names)
+    if len(names) < 2:
+        raise UsageError(
+            "expected two teachers or more, who can agree, found "
+            f"{names[0]} alone; add one with --judge MODEL"
+        )
     ignored = parse_ignored(ignore or [], names, target)
     samples = labelled or unlabelled_samples(said, images or Path(), target)
     folder = images or _common_folder(samples)

@@ -199,4 +199,9 @@ def _totals(evaluation: "Evaluation") -> list[str]:
             f"{evaluation.num_skipped} people without usable labels skipped, "
             f"{left_out} without a {accuracy.references.pck_unit} not in PCK"
         )
+    if evaluation.left_out:
+        lines.append(
+            f"{len(evaluation.left_out)} people left out, such as: "
+            f"{evaluation.left_out[0]}"
+        )
     return lines

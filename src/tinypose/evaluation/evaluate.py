@@ -4,10 +4,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import nan
 
 import numpy as np
 
 from tinypose import __version__
+from tinypose.data.pipeline import MAX_UNREADABLE
 from tinypose.data.sample import Sample
 from tinypose.errors import TinyposeError
 from tinypose.evaluation.bootstrap import (
@@ -25,7 +28,7 @@ from tinypose.evaluation.pck import (
     percent,
 )
 from tinypose.evaluation.pcp import pcp
-from tinypose.evaluation.people import PosePredictor, predict_people
+from tinypose.evaluation.people import PosePredictor, predict_each
 from tinypose.evaluation.references import References, measure_references
 from tinypose.evaluation.result import (
     HEADLINE,
@@ -59,9 +62,11 @@ def evaluate(
     """Measure PCK, PCKh, PCP and OKS of a predictor, given the true boxes.
 
     Keypoints are matched by name. People without a labelled keypoint that the
-    model predicts are skipped and counted; people without a labelled torso
-    are left out of PCK only. ``measure_references`` says what errors are
-    divided by, also for skeletons without a torso.
+    model predicts are skipped and counted, and so are those whose picture or
+    box is of no use, up to ``MAX_UNREADABLE`` of all, as in training; people
+    without a labelled torso are left out of PCK only. Errors are divided by
+    what the model's skeleton calls torso and head where the data have those
+    keypoints, else by what ``measure_references`` says.
 
     Args:
         predictor: The model.
@@ -72,8 +77,8 @@ def evaluate(
         progress: Called after each batch.
 
     Raises:
-        TinyposeError: there is nobody to evaluate, or data and model have no
-            keypoint in common.
+        TinyposeError: there is nobody to evaluate, data and model have no
+            keypoint in common, or too many pictures or boxes are of no use.
         MissingDependencyError: the COCO evaluation library is not installed.
     """
     if batch_size < 1 or not all(threshold > 0 for threshold in thresholds):
@@ -84,9 +89,14 @@ def evaluate(
     # Better now than after an hour of predictions.
     require_library()
     people = _labelled_people(samples, predictor.skeleton)
-    references = measure_references(people)
+    references = measure_references(
+        [_with_lengths_of(sample, predictor.skeleton) for sample in people]
+    )
     mapped = [sample.with_skeleton(predictor.skeleton) for sample in people]
-    results, timing = _predict(predictor, mapped, references.pck, batch_size, progress)
+    results, left_out, timing = _predict(
+        predictor, mapped, references.pck, batch_size, progress
+    )
+    references = references.without([index for index, _ in left_out])
     return Evaluation(
         model=predictor.name,
         metadata=predictor.metadata,
@@ -94,6 +104,7 @@ def evaluate(
         data=data,
         people=tuple(results),
         num_skipped=len(samples) - len(people),
+        left_out=tuple(reason for _, reason in left_out),
         accuracy=_accuracy(results, references, sorted({*thresholds, HEADLINE})),
         timing=timing,
         version=__version__,
@@ -129,37 +140,87 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
+def _with_lengths_of(sample: Sample, skeleton: Skeleton) -> Sample:
+    """Return the sample with the torso and head of ``skeleton``, where it has them."""
+    own = sample.skeleton
+    torso = _same_pair(own, skeleton, skeleton.torso) or own.torso
+    head = _same_pair(own, skeleton, skeleton.head) or own.head
+    if (torso, head) == (own.torso, own.head):
+        return sample
+    return replace(sample, skeleton=replace(own, torso=torso, head=head))
+
+
+def _same_pair(
+    own: Skeleton, skeleton: Skeleton, pair: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    """Return what ``own`` calls a pair of ``skeleton``; None where it lacks one."""
+    if pair is None:
+        return None
+    positions = own.mapping_to(skeleton)
+    first, second = (positions[skeleton.index(name)] for name in pair)
+    return (own.names[first], own.names[second]) if min(first, second) >= 0 else None
+
+
 def _predict(
     predictor: PosePredictor,
     samples: Sequence[Sample],
     reference: FloatArray,
     batch_size: int,
     progress: Progress | None,
-) -> tuple[list[PersonResult], Timing]:
-    """Predict everyone, one batch of pictures in memory at a time."""
+) -> tuple[list[PersonResult], list[tuple[int, str]], Timing]:
+    """Predict everyone, one batch of pictures in memory at a time.
+
+    Returns:
+        The results, the index of each person left out with the reason, and
+        the time.
+    """
     results: list[PersonResult] = []
-    running = _RunningPCK(predictor.skeleton.num_keypoints)
+    left_out: list[tuple[int, str]] = []
+    running, percentage = _RunningPCK(predictor.skeleton.num_keypoints), nan
     # Per batch: seconds to load, seconds to predict, people.
     times: list[tuple[float, float, int]] = []
     for start in range(0, len(samples), batch_size):
-        batch = samples[start : start + batch_size]
+        indices = range(start, min(start + batch_size, len(samples)))
         begin = time.perf_counter()
-        images = [sample.load_image() for sample in batch]
+        images = {}
+        for index in indices:
+            try:
+                images[index] = samples[index].load_image()
+            except TinyposeError as error:
+                left_out.append((index, str(error)))
         loaded = time.perf_counter()
-        poses = predict_people(predictor, batch, images)
-        times.append((loaded - begin, time.perf_counter() - loaded, len(batch)))
-        found = _results(batch, poses, reference[start : start + batch_size])
-        results += found
-        percentage = running.add(found)
+        poses, failures = predict_each(predictor, samples, images)
+        left_out += failures
+        _require_most(left_out, len(samples))
+        if poses:
+            seconds = loaded - begin, time.perf_counter() - loaded
+            times.append((*seconds, len(poses)))
+            found = _results(
+                [samples[index] for index in poses],
+                list(poses.values()),
+                reference[list(poses)],
+            )
+            results += found
+            percentage = running.add(found)
         if progress is not None:
-            progress(len(results), len(samples), percentage)
+            progress(indices.stop, len(samples), percentage)
     load, predict, count = np.sum(times[1:] or times, axis=0)
-    return results, Timing(
+    timing = Timing(
         load=1000 * float(load / count),
         predict=1000 * float(predict / count),
         batch_size=batch_size,
         machine=f"{platform.machine()}, {os.cpu_count()} CPUs",
     )
+    return results, left_out, timing
+
+
+def _require_most(left_out: Sequence[tuple[int, str]], total: int) -> None:
+    if len(left_out) > MAX_UNREADABLE * total:
+        raise TinyposeError(
+            f"expected pictures and boxes of use, found {len(left_out)} of {total} "
+            f"that are not (the first: {left_out[0][1]}); run  tinypose data check  "
+            "on the data"
+        )
 
 
 def _results(

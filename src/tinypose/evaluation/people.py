@@ -68,6 +68,36 @@ def predict_people(
         ) from error
 
 
+def predict_each(
+    predictor: PosePredictor, samples: Sequence[Sample], images: dict[int, Image]
+) -> tuple[dict[int, Pose], list[tuple[int, str]]]:
+    """Return the pose of each person, and who has a box of no use.
+
+    Args:
+        predictor: The model.
+        samples: Everyone.
+        images: The pictures, by the person's index in ``samples``.
+
+    Returns:
+        The poses by the same index, and the index and reason of the others.
+    """
+    if not images:
+        return {}, []
+    try:
+        people = [samples[index] for index in images]
+        poses = predict_people(predictor, people, list(images.values()))
+        return dict(zip(images, poses, strict=True)), []
+    except TinyposeError as error:
+        if len(images) == 1:
+            return {}, [(index, str(error)) for index in images]
+    parts = [
+        predict_each(predictor, samples, {index: image})
+        for index, image in images.items()
+    ]
+    found = {index: pose for poses, _ in parts for index, pose in poses.items()}
+    return found, [failure for _, failures in parts for failure in failures]
+
+
 def judge_people(
     predictor: PosePredictor,
     samples: Sequence[Sample],

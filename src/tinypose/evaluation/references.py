@@ -1,7 +1,7 @@
 """Reference lengths and areas: what errors are divided by, and their names."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,15 @@ class References:
     head_name: str
     areas: FloatArray
     areas_name: str
+
+    def without(self, indices: Sequence[int]) -> "References":
+        """Return the references without those people."""
+        return replace(
+            self,
+            pck=np.delete(self.pck, list(indices)),
+            head=np.delete(self.head, list(indices)),
+            areas=np.delete(self.areas, list(indices)),
+        )
 
 
 def measure_references(people: Sequence[Sample]) -> References:

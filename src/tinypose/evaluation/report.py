@@ -205,7 +205,11 @@ def _method(evaluation: Evaluation) -> Html:
     skipped = evaluation.num_skipped
     unscored = evaluation.num_people - evaluation.accuracy.num_scored
     facts = [
-        ("People", f"{evaluation.num_people:,} evaluated, {skipped:,} without labels"),
+        (
+            "People",
+            f"{evaluation.num_people:,} evaluated, {skipped:,} without labels, "
+            f"{len(evaluation.left_out):,} whose pictures or boxes are of no use",
+        ),
         ("Boxes", f"the labelled ones, padded by {metadata.padding:g}"),
         (
             "PCK",

@@ -138,8 +138,10 @@ class Evaluation:
         metadata: What the model file says about itself.
         flip_test: Whether each picture's mirror image was averaged in.
         data: What the data set was.
-        people: Everyone who has a labelled keypoint that the model predicts.
-        num_skipped: Number of people who have none.
+        people: Everyone who has a labelled keypoint that the model predicts,
+            and a picture and a box of use.
+        num_skipped: Number of people who have no such keypoint.
+        left_out: Why others are left out, a line per person.
         accuracy: The metrics.
         timing: Milliseconds per person.
         version: The tinypose version that measured.
@@ -151,6 +153,7 @@ class Evaluation:
     data: str
     people: tuple[PersonResult, ...]
     num_skipped: int
+    left_out: tuple[str, ...]
     accuracy: Accuracy
     timing: Timing
     version: str
@@ -179,6 +182,7 @@ class Evaluation:
                 "description": printable(self.data),
                 "num_people": self.num_people,
                 "num_skipped": self.num_skipped,
+                "left_out": [printable(reason) for reason in self.left_out],
             },
             "pck": _pck_dict(self),
             "pckh": _pckh_dict(self.accuracy, self.skeleton),

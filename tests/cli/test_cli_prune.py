@@ -9,7 +9,7 @@ import pytest
 
 from tinypose.cli.main import main
 from tinypose.cli.prune import parse_target
-from tinypose.cli.prune_job import Target, measurer
+from tinypose.cli.prune_job import PruneJob, Target, measurer
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.config import apply_overrides, save_config
 from tinypose.errors import UsageError
@@ -211,6 +211,46 @@ def test_channels_are_weighed_on_people_of_all_data_sets(
 
 
 @pytest.mark.parametrize(
+    ("options", "epochs"),
+    [
+        ([], ["training.epochs=10"]),
+        (["--epochs", 2], ["training.epochs=2"]),
+        (["--set", "training.epochs=3"], ["training.epochs=3"]),
+    ],
+    ids=["default", "option", "set"],
+)
+def test_epochs_are_what_was_asked_for(
+    run, tmp_path, capsys, monkeypatch, options, epochs
+):
+    seen = []
+    monkeypatch.setattr(PruneJob, "do", lambda job: seen.append(job.changes))
+    command = ["prune", run, "--target", "macs=1M", "--out", tmp_path / "out"]
+    code, _, err = tinypose(capsys, *command, *options)
+    assert (code, seen) == (0, [epochs]), err
+
+
+def test_a_stop_at_the_end_of_a_round_ends_the_command(
+    run, tmp_path, capsys, monkeypatch
+):
+    from tinypose.cli import train
+
+    trained = []
+
+    def start_run(folder, record, device, quiet):
+        trained.append(folder.name)
+        return True
+
+    monkeypatch.setattr(train, "start_run", start_run)
+    before, _ = load_net(RunDir(run).best)
+    target = f"macs={0.6 * count_macs(before):.0f}"
+    command = ["prune", run, "--target", target, "--out", tmp_path / "out"]
+    command += ["--importance", "magnitude"]
+    code, text, err = tinypose(capsys, *command)
+    assert (code, trained) == (130, ["round_1"]), err
+    assert "the same command goes on" in text
+
+
+@pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
         ("macs=50M", "macs", 50e6),
@@ -254,8 +294,16 @@ def test_other_targets_are_refused(text):
         (["--target", "macs=100"], 1, "expected a target that pruning can reach"),
         (["--target", "macs=1M", "--importance", "luck"], 2, "expected taylor"),
         (["--target", "macs=1M", "--data", "lsp=nowhere"], 1, "nowhere"),
+        (
+            ["--target=macs=1M", "--epochs=2", "--set", "training.epochs=3"],
+            2,
+            "expected either --epochs 2 or --set training.epochs=3, found both",
+        ),
     ],
-    ids=["above", "all_zeros", "rounds", "out_of_reach", "importance", "data"],
+    ids=[
+        *("above", "all_zeros", "rounds", "out_of_reach", "importance", "data"),
+        "epochs",
+    ],
 )
 def test_what_cannot_be_is_one_line(run, tmp_path, capsys, options, code, message):
     out = tmp_path / "pruned"

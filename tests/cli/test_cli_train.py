@@ -6,14 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tinypose.cli import main as cli
+from tinypose.cli.stopping import stop_requested
+from tinypose.cli.train import continue_run
 from tinypose.config import Config, apply_overrides, save_config
-from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
+from tinypose.data.coco_writer import write_coco
+from tinypose.data.fingerprint import fingerprint
+from tinypose.data.stick_people import stick_people
+from tinypose.images import write_image
+from tinypose.skeletons import AI_CHALLENGER
+from tinypose.training.run_dir import HISTORY_COLUMNS, Progress, RunDir
+from tinypose.training.train import TrainingJob
 
 OVERRIDES = [
     "skeleton=ai_challenger",
@@ -192,12 +202,135 @@ def test_a_config_that_does_not_fit(
     [
         ("--set", "training.batch_size=2", "a resumed run may only change"),
         ("--limit", "5", "drop --limit"),
-        ("--data", "stick_people", "drop --data"),
+        ("--init", "small", "drop --init"),
     ],
 )
 def test_a_resumed_run_stays_what_it_was(capsys, option, value, message) -> None:
     code, err = fail(capsys, "--resume", "run", option, value)
     assert (code, message in err) == (2, True)
+
+
+@pytest.fixture
+def untrained(monkeypatch) -> list[TrainingJob]:
+    """Let the command do all but train; return what it would train."""
+    jobs: list[TrainingJob] = []
+
+    def run_training(job: TrainingJob, display, strategy) -> Progress:
+        jobs.append(job)
+        return Progress(epoch=3)
+
+    monkeypatch.setattr("tinypose.training.train.run_training", run_training)
+    return jobs
+
+
+def write_people(folder: Path) -> Path:
+    """Write four people with pictures, as COCO-style JSON."""
+    people = []
+    for number, sample in enumerate(stick_people(range(1, 5))):
+        write_image(folder / f"{number}.png", sample.load_image())
+        people.append(replace(sample, picture=folder / f"{number}.png"))
+    write_coco(folder / "labels.json", people, folder)
+    return folder / "labels.json"
+
+
+@pytest.fixture
+def movable(config, tmp_path, capsys, untrained) -> Path:
+    """A run on people in ``here``, of keypoints in a file of their own."""
+    labels = write_people(tmp_path / "here")
+    own = {**AI_CHALLENGER.to_dict(), "name": "mine"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
+    data = ["--data", f"coco={labels}:1-3", "--val", f"coco={labels}:4-4"]
+    skeleton = ["--set", f"skeleton={tmp_path / 'mine.yaml'}"]
+    run = tmp_path / "run"
+    code, _, err = run_here(capsys, "train", config, *data, *skeleton, "--out", run)
+    assert code == 0, err
+    return run
+
+
+def test_a_run_goes_on_where_its_data_lie_now(
+    movable, tmp_path, capsys, untrained
+) -> None:
+    there = (tmp_path / "here").rename(tmp_path / "there") / "labels.json"
+    (tmp_path / "mine.yaml").unlink()
+    code, err = fail(capsys, "--resume", movable)
+    assert (code, "say where each --data of the run lies now" in err) == (1, True)
+    assert str(tmp_path / "here" / "labels.json") in err
+    data = ["--data", f"coco={there}:1-3"]
+    code, err = fail(capsys, "--resume", movable, *data)
+    assert (code, "say where each --val" in err) == (1, True)
+    moved = ["--resume", movable, *data, "--val", f"coco={there}:4-4"]
+    # From then on it needs no options.
+    for arguments in (moved, ["--resume", movable]):
+        code, _, err = run_here(capsys, "train", *arguments)
+        assert code == 0, err
+    assert RunDir(movable).read_run()["data"] == [f"coco={there}:1-3"]
+    assert untrained[-1].training.skeleton.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--data", "coco=LABELS:1-2", "wherever it lies now (coco 1-3), found coco"),
+        ("--data", "stick_people:1-3", "found stick_people 1-3"),
+        ("--val", "coco=LABELS", "(coco 4-4), found coco; start a new run"),
+        ("--teacher", "small", "expected none, as the run was started without"),
+    ],
+)
+def test_a_run_goes_on_with_nothing_else(
+    movable, tmp_path, capsys, option, value, message
+) -> None:
+    value = value.replace("LABELS", str(tmp_path / "here" / "labels.json"))
+    code, err = fail(capsys, "--resume", movable, option, value)
+    assert (code, message in err) == (2, True), err
+
+
+def test_a_run_goes_on_where_its_teacher_lies_now(movable, tmp_path, capsys) -> None:
+    run_dir, now = RunDir(movable), tmp_path / "teacher.keras"
+    now.touch()
+    run_dir.write_run({**run_dir.read_run(), "teacher": str(tmp_path / "gone.keras")})
+    code, err = fail(capsys, "--resume", movable)
+    assert (code, "say where each --teacher" in err) == (1, True)
+    code, _, err = run_here(capsys, "train", "--resume", movable, "--teacher", now)
+    assert code == 0, err
+    assert run_dir.read_run()["teacher"] == str(now)
+
+
+def test_another_edge_does_not_end_a_run(movable, capsys, untrained) -> None:
+    run_dir = RunDir(movable)
+    samples = [*untrained[0].training.samples, *untrained[0].validation.samples]
+    # As runs were recorded before edges ceased to count.
+    run_dir.write_run({**run_dir.read_run(), "fingerprint": fingerprint(samples)})
+    assert run_here(capsys, "train", "--resume", movable)[0] == 0
+    own = yaml.safe_load(run_dir.skeleton.read_text())
+    own["edges"] = own["edges"][1:]
+    run_dir.skeleton.write_text(yaml.safe_dump(own))
+    assert run_here(capsys, "train", "--resume", movable)[0] == 0
+    own["flip_pairs"] = own["flip_pairs"][1:]
+    run_dir.skeleton.write_text(yaml.safe_dump(own))
+    code, err = fail(capsys, "--resume", movable)
+    assert (code, "name the run's own with --data and --val" in err) == (1, True)
+
+
+def test_a_stop_is_heard_and_a_second_one_is_at_once() -> None:
+    lines: list[str] = []
+    with stop_requested(lines.append) as stopped:
+        assert not stopped()
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert lines == ["stopping after this step; once more to stop at once"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_stop_in_the_last_moment_is_told(movable, monkeypatch, capsys, quiet) -> None:
+    def run_training(job, display, strategy) -> Progress:
+        signal.raise_signal(signal.SIGINT)
+        return Progress(epoch=3)
+
+    monkeypatch.setattr("tinypose.training.train.run_training", run_training)
+    assert continue_run(movable, "cpu", quiet) is True
+    assert ("stopping after this step" in capsys.readouterr().err) == (not quiet)
 
 
 def test_a_device_that_is_not_there(config, tmp_path, capsys) -> None:

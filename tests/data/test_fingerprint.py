@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinypose.data.fingerprint import fingerprint
+from tinypose.data.fingerprint import fingerprint, training_fingerprint
 from tinypose.data.stick_people import stick_people
 
 PEOPLE = stick_people([1, 2])
@@ -25,6 +25,7 @@ def test_it_changes_with(fields) -> None:
     changed = [replace(PEOPLE[0], **fields), PEOPLE[1]]
     assert fingerprint(changed) != fingerprint(PEOPLE)
     assert fingerprint(changed) == fingerprint(list(changed))
+    assert training_fingerprint(changed) != training_fingerprint(PEOPLE)
 
 
 def test_other_weights_are_other_labels() -> None:
@@ -47,3 +48,21 @@ def test_coordinates_of_missing_labels_mean_nothing() -> None:
 
 def test_the_order_counts() -> None:
     assert fingerprint(PEOPLE[::-1]) != fingerprint(PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("fields", "learned"),
+    [
+        ({"edges": (("neck", "left_wrist"),)}, False),
+        ({"limbs": ()}, False),
+        ({"flip_pairs": ()}, True),
+        ({"torso": ("neck", "left_hip")}, True),
+        ({"names": PEOPLE[0].skeleton.names[::-1], "oks_sigmas": ()}, True),
+    ],
+    ids=["edges", "limbs", "flip_pairs", "torso", "names"],
+)
+def test_training_sees_a_part_of_the_skeleton(fields, learned) -> None:
+    skeleton = replace(PEOPLE[0].skeleton, **fields)
+    changed = [replace(sample, skeleton=skeleton) for sample in PEOPLE]
+    assert (training_fingerprint(changed) != training_fingerprint(PEOPLE)) == learned
+    assert fingerprint(changed) != fingerprint(PEOPLE)

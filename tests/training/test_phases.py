@@ -53,15 +53,15 @@ def whole_run(two_looks, square_dots, tmp_path_factory):
     return train(two_looks, square_dots, path), path
 
 
-@pytest.mark.parametrize("step", [6, 8])
+@pytest.mark.parametrize("asked", [9, 11])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    two_looks, square_dots, whole_run, tmp_path, step: int
+    two_looks, square_dots, whole_run, tmp_path, asked: int
 ) -> None:
-    """Each phase has six steps: the first is over, the second begun."""
+    """Six steps and three batches of validation: the second phase has begun."""
     progress, whole = whole_run
     assert len(progress.history) == 3
     with pytest.raises(KeyboardInterrupt):
-        train(two_looks, square_dots, tmp_path / "parts", should_stop=stop_after(step))
+        train(two_looks, square_dots, tmp_path / "parts", should_stop=stop_after(asked))
     train(two_looks, square_dots, tmp_path / "parts")
     assert_equal_runs(whole, tmp_path / "parts")
 
@@ -157,7 +157,7 @@ def test_an_early_phase_claims_no_accuracy_of_the_prediction(
     two_looks, square_dots, whole_run, tmp_path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(two_looks, square_dots, tmp_path / "run", should_stop=stop_after(8))
+        train(two_looks, square_dots, tmp_path / "run", should_stop=stop_after(11))
     assert read_metadata(tmp_path / "run" / "best.keras").accuracy == {}
     _, whole = whole_run
     assert "validation PCK@0.2" in read_metadata(whole / "best.keras").accuracy

@@ -15,9 +15,12 @@ from tinypose.data.pipeline import CropDataset
 from tinypose.errors import TinyposeError
 from tinypose.metadata import read_metadata
 from tinypose.models import build_model
+from tinypose.skeletons import Skeleton
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
 from tinypose.training.task import build_task
+
+THREE, FIVE = (Skeleton(name="some", names=tuple("abcde"[:n])) for n in (3, 5))
 
 
 def test_it_learns_and_leaves_a_whole_run_folder(config, dots, tmp_path) -> None:
@@ -84,12 +87,17 @@ def whole_run(config, dots, tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("step", [1, 6, 7])
+@pytest.mark.parametrize(
+    ("asked", "step"),
+    [(1, 1), (6, 6), (10, 7), (18, 12)],
+    ids=["first step", "last step", "next epoch", "last validation"],
+)
 def test_interrupted_and_resumed_equals_uninterrupted(
-    config, dots, tmp_path, whole_run, step: int
+    config, dots, tmp_path, whole_run, asked: int, step: int
 ) -> None:
+    """An epoch asks after each of six steps and before each of three batches."""
     with pytest.raises(KeyboardInterrupt):
-        train(config, dots, tmp_path / "parts", should_stop=stop_after(step - 1))
+        train(config, dots, tmp_path / "parts", should_stop=stop_after(asked - 1))
     _, progress = RunDir(tmp_path / "parts").load_checkpoint()
     assert progress.epoch * 6 + progress.step == step
     train(config, dots, tmp_path / "parts")
@@ -137,13 +145,13 @@ def test_small_pictures_first(growing_run, dots) -> None:
     assert spy.seen[len(dots) :] == [(48, 32)] * len(dots)
 
 
-@pytest.mark.parametrize("step", [3, 6, 8])
+@pytest.mark.parametrize(("asked", "step"), [(3, 3), (6, 6), (11, 8)])
 def test_interrupted_before_at_and_after_the_change_of_size(
-    growing, dots, tmp_path, growing_run, step: int
+    growing, dots, tmp_path, growing_run, asked: int, step: int
 ) -> None:
     path = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
-        train(growing, dots, path, should_stop=stop_after(step - 1))
+        train(growing, dots, path, should_stop=stop_after(asked - 1))
     spy = spy_on(dots)
     train(growing, spy, path, validation=dots)
     assert_equal_runs(growing_run[0], path)
@@ -247,10 +255,10 @@ def test_initial_weights_are_matched_by_name_and_shape(config, tmp_path) -> None
     donor.save(tmp_path / "donor.keras")
     net = build_task(with_values(config, "model.num_keypoints=5"), 10).net
     head = net.get_layer("heatmaps_1_conv").get_weights()[0]
-    found = load_initial_weights(net, tmp_path / "donor.keras")
+    found = load_initial_weights(net, tmp_path / "donor.keras", FIVE)
     # All layers with weights but the head, which has other keypoints.
     layers = sum(bool(layer.weights) for layer in net.layers)
-    assert found == (layers - 1, 0)
+    assert found == (layers - 1, 0, 0)
     np.testing.assert_array_equal(
         net.get_layer("reception_conv").kernel, donor.get_layer("reception_conv").kernel
     )
@@ -289,7 +297,7 @@ def test_a_wider_and_deeper_net_starts_as_the_narrower_one(
         encoder_blocks=(1, 2),
         separable_kernel=kernel,
     )
-    found = load_initial_weights(wide, tmp_path / "donor.keras")
+    found = load_initial_weights(wide, tmp_path / "donor.keras", THREE)
     assert found.widened > 0
     pictures = generator.uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
     expected = keras.ops.convert_to_numpy(donor(pictures)["heatmaps_1"])
@@ -314,4 +322,4 @@ def test_initial_weights_that_fit_nothing(config, tmp_path) -> None:
     inputs = keras.Input((8, 8, 3))
     keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs)).save(tmp_path / "x.keras")
     with pytest.raises(TinyposeError, match="found none of the same name"):
-        load_initial_weights(build_task(config, 10).net, tmp_path / "x.keras")
+        load_initial_weights(build_task(config, 10).net, tmp_path / "x.keras", THREE)

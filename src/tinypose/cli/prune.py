@@ -22,6 +22,7 @@ UNITS = {
 
 EXAMPLES = "macs=50M, parameters=300K, size=200KB, latency=2ms or sparsity=80%"
 
+DEFAULT_EPOCHS = 10
 DEFAULT_ROUNDS = 3
 DEFAULT_IMPORTANCE = "taylor"
 
@@ -54,8 +55,13 @@ def prune(
         typer.Option(metavar="NAME=PATH", help="Validation data."),
     ] = None,
     epochs: Annotated[
-        int, typer.Option(min=1, help="Epochs of training after each round.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Epochs of training after each round.",
+            show_default=str(DEFAULT_EPOCHS),
+        ),
+    ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds of removing channels and training.")
     ] = DEFAULT_ROUNDS,
@@ -88,7 +94,7 @@ def prune(
             f"--importance: expected {', '.join(METHODS)}, found {importance!r}"
         )
     find_weights(run)  # says what is wrong with the folder
-    changes = [*(override or []), f"training.epochs={epochs}"]
+    changes = _changes(override or [], epochs)
     if goal.kind == "sparsity" and (rounds, importance) != (
         DEFAULT_ROUNDS,
         DEFAULT_IMPORTANCE,
@@ -108,6 +114,22 @@ def prune(
         device=device,
         quiet=quiet,
     ).do()
+
+
+def _changes(override: list[str], epochs: int | None) -> list[str]:
+    """Return the overrides, the number of epochs included.
+
+    Raises:
+        UsageError: it is given twice.
+    """
+    given = [text for text in override if text.startswith("training.epochs=")]
+    if given and epochs is not None:
+        raise UsageError(
+            f"expected either --epochs {epochs} or --set {given[-1]}, found both"
+        )
+    if not given:
+        override = [*override, f"training.epochs={epochs or DEFAULT_EPOCHS}"]
+    return override
 
 
 def parse_target(text: str) -> Target:

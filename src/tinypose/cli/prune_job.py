@@ -136,6 +136,7 @@ class PruneJob:
             )
             write_json(self.out / REQUEST, self.request)
             save_config(run_dir.config, config)
+            run_dir.keep_skeleton(config, metadata.skeleton)
             _save_network(run_dir, net, metadata)
         self._train(self.out)
 
@@ -157,7 +158,11 @@ class PruneJob:
                     write_json(self.out / REQUEST, self.request)
                 factor = LEARNING_RATE if number == 1 else 1.0
                 self._make(source, folder, start * share, factor, measure)
-            self._train(folder)
+            stopped = self._train(folder)
+            if stopped and not last:
+                if not self.quiet:
+                    typer.echo(f"stopped after {folder}; the same command goes on")
+                raise KeyboardInterrupt
             source = folder
 
     def _starting_cost(self, measure: "Callable[[Any, Metadata], float]") -> float:
@@ -198,13 +203,12 @@ class PruneJob:
         from tinypose.data.sources import load_data
         from tinypose.files import write_json
         from tinypose.models.cost import count_macs, count_parameters
-        from tinypose.skeletons import load_skeleton
         from tinypose.training.pruning import NUM_PICTURES, weigh_channels
         from tinypose.training.run_dir import RunDir
 
         net, metadata = _network(source)
         config = self._config_after(source, metadata, factor, self.changes)
-        people = load_data(self.record["data"], load_skeleton(config.skeleton))
+        people = load_data(self.record["data"], metadata.skeleton)
         # Of all data sets, not of the first alone.
         chosen = [people[index] for index in spread_evenly(len(people), NUM_PICTURES)]
         dataset = CropDataset(chosen, config.model.input_hw, padding=config.padding)
@@ -218,6 +222,7 @@ class PruneJob:
         )
         run_dir = RunDir(folder)
         save_config(run_dir.config, config)
+        run_dir.keep_skeleton(config, metadata.skeleton)
         report = {
             "source": str(source.absolute()),
             "target": {self.target.kind: cost},
@@ -251,22 +256,26 @@ class PruneJob:
         ]
         return apply_overrides(values, [*first, *changes], str(source))
 
-    def _train(self, folder: Path) -> None:
-        """Train a pruned network, from where it stands."""
+    def _train(self, folder: Path) -> bool:
+        """Train a pruned network, from where it stands.
+
+        Returns:
+            Whether the user asked to stop when all was done.
+        """
         from tinypose.cli.train import continue_run, start_run
         from tinypose.config import load_config
         from tinypose.training.run_dir import RunDir
 
         run_dir = RunDir(folder)
         if not run_dir.run.exists():
-            start_run(folder, self.record, self.device, self.quiet)
-            return
+            return start_run(folder, self.record, self.device, self.quiet)
         loaded = run_dir.load_checkpoint()
         epochs = load_config(run_dir.config).training.epochs
         if loaded is None or loaded[1].epoch < epochs:
-            continue_run(folder, self.device, self.quiet)
-        elif not self.quiet:
+            return continue_run(folder, self.device, self.quiet)
+        if not self.quiet:
             typer.echo(f"{folder}: trained already")
+        return False
 
 
 def measurer(target: Target) -> "Callable[[Any, Metadata], float]":

@@ -2,16 +2,23 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+HEARD = "stopping after this step; once more to stop at once"
 
 
 @contextmanager
-def stop_requested() -> Iterator[Callable[[], bool]]:
+def stop_requested(
+    say: Callable[[str], None] = lambda text: None,
+) -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether the user has asked to stop.
 
     The first Ctrl-C (or SIGTERM) is only noted, so that the work can finish
     its step and save; a second one interrupts at once.
+
+    Args:
+        say: Called with a line for the user at the first one.
     """
     requested = False
 
@@ -20,6 +27,9 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
         if requested:
             raise KeyboardInterrupt
         requested = True
+        # It may have interrupted the writing of another line.
+        with suppress(RuntimeError):
+            say(HEARD)
 
     before = {
         number: signal.signal(number, note)

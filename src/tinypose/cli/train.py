@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tinypose.cli.moved import moved_record, require_same, require_there
 from tinypose.cli.quiet import load_keras
 from tinypose.cli.training_options import Device, Limit, Quiet, Workers
 from tinypose.errors import TinyposeError, UsageError
@@ -26,7 +27,10 @@ def train(
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Training data: NAME=PATH[:1-700]; may be repeated."),
+        typer.Option(
+            help="Training data: NAME=PATH[:1-700]; may be repeated. With --resume, "
+            "where the run's own lies now; --val and --teacher likewise."
+        ),
     ] = None,
     val: Annotated[
         list[str] | None,
@@ -63,10 +67,14 @@ def train(
     if (config is None) == (resume is None):
         raise UsageError("expected either a configuration file or --resume RUN")
     if resume is not None:
-        _refuse({"--out": out, "--data": data, "--init": init, "--val": val})
-        _refuse({"--limit": limit, "--teacher": teacher})
+        _refuse({"--out": out, "--init": init, "--limit": limit})
         _check_changes(override or [])
-        _run(_resumed(resume, override or []), device, quiet, workers)
+        given = {
+            "data": data,
+            "validation": val,
+            "teacher": _weights_name("--teacher", teacher) if teacher else None,
+        }
+        _run(_resumed(resume, override or [], given), device, quiet, workers)
         return
     if out is None or out == Path():  # an unset variable of the shell's
         raise UsageError("expected --out RUN, the run folder to make")
@@ -109,7 +117,7 @@ def _refuse(options: dict[str, Any]) -> None:
     given = [name for name, value in options.items() if value]
     if given:
         raise UsageError(
-            f"--resume goes on with the run's own data and folder; drop {given[0]}"
+            f"--resume goes on with the run's own people and folder; drop {given[0]}"
         )
 
 
@@ -124,22 +132,27 @@ def _check_changes(override: list[str]) -> None:
             )
 
 
-def start_run(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> None:
-    """Train in a folder that holds a configuration, and a network, already."""
+def start_run(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> bool:
+    """Train in a folder that holds a configuration, and a network, already.
+
+    Returns:
+        Whether the user asked to stop when all was done.
+    """
     load_keras()
     from tinypose.config import load_config
     from tinypose.training.run_dir import RunDir
 
     run_dir = RunDir(folder)
     run_dir.require_new()
-    request = _read(load_config(run_dir.config), run_dir, record)
+    config = load_config(run_dir.config)
+    request = _read(config, run_dir.load_skeleton(config), run_dir, record)
     request.is_new = True
-    _run(request, device, quiet)
+    return _run(request, device, quiet)
 
 
-def continue_run(folder: Path, device: str, quiet: bool) -> None:
-    """Go on with a run, as ``--resume`` does."""
-    _run(_resumed(folder, []), device, quiet)
+def continue_run(folder: Path, device: str, quiet: bool) -> bool:
+    """Go on with a run, as ``--resume`` does; see ``start_run``."""
+    return _run(_resumed(folder, []), device, quiet)
 
 
 def _new(
@@ -148,7 +161,7 @@ def _new(
     load_keras()
     from tinypose.config import load_config
     from tinypose.skeletons import load_skeleton
-    from tinypose.training.run_dir import RunDir
+    from tinypose.training.run_dir import RunDir, is_own
     from tinypose.training.teacher import load_teacher
 
     run_dir = RunDir(out)
@@ -159,46 +172,41 @@ def _new(
             "training.imitate_int8: expected --init RUN, trained weights to begin "
             "with: how far activations reach cannot be told from random ones"
         )
+    skeleton = load_skeleton(resolved.skeleton)
     if record["teacher"]:
         # Said before pictures are read, not after.
-        load_teacher(
-            _weights_file(record["teacher"]),
-            resolved.at_epoch(0),
-            load_skeleton(resolved.skeleton),
-        )
-    if resolved.skeleton.endswith((".yaml", ".yml")):
-        # The run may be resumed from another folder.
+        teacher = _weights_file(record["teacher"])
+        load_teacher(teacher, resolved.at_epoch(0), skeleton)
+    if is_own(resolved.skeleton):
         own = str(Path(resolved.skeleton).absolute())
         resolved = replace(resolved, skeleton=own)
-    request = _read(resolved, run_dir, record)
+    request = _read(resolved, skeleton, run_dir, record)
     request.is_new = True
     return request
 
 
-def _resumed(path: Path, override: list[str]) -> _Request:
+def _resumed(
+    path: Path, override: list[str], given: dict[str, Any] | None = None
+) -> _Request:
     load_keras()
     from tinypose.config import load_config
     from tinypose.training.run_dir import RunDir
 
     run_dir = RunDir(path)
-    record = run_dir.read_run()
-    before = record["fingerprint"]
-    request = _read(load_config(run_dir.config, override), run_dir, record)
-    if request.record["fingerprint"] != before:
-        raise TinyposeError(
-            f"{path}: expected the data that the run was started with, found other "
-            "samples or labels under the same names; start a new run"
-        )
+    record = moved_record(run_dir.read_run(), given or {})
+    require_there(path, record)
+    config = load_config(run_dir.config, override)
+    request = _read(config, run_dir.load_skeleton(config), run_dir, record)
+    samples = [*request.training, *request.validation]
+    require_same(path, record["fingerprint"], samples)
     return request
 
 
-def _read(config: Any, run_dir: Any, record: dict[str, Any]) -> _Request:
+def _read(config: Any, skeleton: Any, run_dir: Any, record: dict[str, Any]) -> _Request:
     """Read the labels and check that all fits together."""
-    from tinypose.data.fingerprint import fingerprint
+    from tinypose.data.fingerprint import training_fingerprint
     from tinypose.data.sources import load_data
-    from tinypose.skeletons import load_skeleton
 
-    skeleton = load_skeleton(config.skeleton)
     if config.model.num_keypoints != skeleton.num_keypoints:
         raise UsageError(
             f"model.num_keypoints: expected {skeleton.num_keypoints}, as the "
@@ -210,14 +218,18 @@ def _read(config: Any, run_dir: Any, record: dict[str, Any]) -> _Request:
     return _Request(
         config=config,
         run_dir=run_dir,
-        record={**record, "fingerprint": fingerprint([*training, *validation])},
+        record={
+            **record,
+            "fingerprint": training_fingerprint([*training, *validation]),
+        },
         training=training,
         validation=validation,
         is_new=False,
     )
 
 
-def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> None:
+def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> bool:
+    """Train to the end; return whether the user asked to stop when all was done."""
     from tinypose.cli.stopping import stop_requested
     from tinypose.config import save_config
     from tinypose.data.sources import describe_spec
@@ -233,7 +245,7 @@ def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> N
     # Runs of before there were teachers do not name one.
     teacher = _weights_file(record["teacher"]) if record.get("teacher") else None
     strategy = choose_device(device)
-    with Display(quiet=quiet) as display, stop_requested() as should_stop:
+    with Display(quiet=quiet) as display, stop_requested(display.line) as should_stop:
         job = TrainingJob(
             config=config,
             run_dir=run_dir,
@@ -255,15 +267,17 @@ def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> N
             *(job.validation.unreadable if job.validation else []),
         ]
         if request.is_new:
-            run_dir.create({**record, "left_out": left_out}, config)
+            skeleton = job.training.skeleton
+            run_dir.create({**record, "left_out": left_out}, config, skeleton)
         elif left_out != record["left_out"]:
             raise TinyposeError(
                 f"{run_dir.path}: expected the same {len(record['left_out'])} "
                 f"unreadable pictures as at the start, found {len(left_out)}; are "
-                "all pictures still there?"
+                "all pictures still there, and where --data says?"
             )
         else:
             run_dir.remove_leftovers()
+            run_dir.write_run(record)
             save_config(run_dir.config, config)
         try:
             progress = run_training(job, display, strategy)
@@ -274,11 +288,13 @@ def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> N
                 f"is saved; go on with  tinypose train --resume {run_dir.path}"
             )
             raise
+        stopped = should_stop()
     if not quiet:
         best = progress.best
         figure = "" if best is None else f", best PCK@0.2 {best:.1f} %"
         typer.echo(f"trained {progress.epoch} epochs{figure}")
         typer.echo(f"model  {run_dir.best}\ncurve  {run_dir.curve}")
+    return stopped
 
 
 def _weights_name(option: str, path: Path) -> str:

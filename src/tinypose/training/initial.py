@@ -1,5 +1,6 @@
 """Start training from another model's weights, of the same size or smaller."""
 
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.errors import TinyposeError
+from tinypose.metadata import MEMBER, read_metadata
 from tinypose.models.loading import load_net
 from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
 from tinypose.models.weight_files import read_weights
+from tinypose.skeletons import Skeleton
+from tinypose.training.keypoint_match import KeypointMatch
 
 NOISE = 0.05
 """Of a copied channel's weights, relative to their size: two channels that are
@@ -20,13 +24,22 @@ _SEED = 0
 
 
 class Initialised(NamedTuple):
-    """How many layers start from another model, as they are or widened."""
+    """What starts from another model.
+
+    Args:
+        copied: Layers that start as they are there.
+        widened: Layers that start wider than there.
+        keypoints: Keypoints whose heads start from there.
+    """
 
     copied: int
     widened: int
+    keypoints: int
 
 
-def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
+def load_initial_weights(
+    net: keras.Model, path: str | Path, skeleton: Skeleton
+) -> Initialised:
     """Copy the weights of layers of the same name into ``net``.
 
     A layer that has more channels than its source starts from each of the
@@ -35,9 +48,15 @@ def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
     around it: up to a little noise, the wider network computes what the
     narrower one did. Residual blocks that the source lacks start as the identity.
 
+    What gives or takes a heatmap per keypoint is matched by the keypoints'
+    names; keypoints that the source lacks start fresh, and so do heads of
+    another kind where the keypoints are not the same. A file without metadata
+    is taken to have the same.
+
     Args:
         net: The network that is to be trained.
         path: A ``.keras`` file, or an ``.npz`` of weights alone.
+        skeleton: The network's keypoints.
 
     Raises:
         TinyposeError: the file does not load or no layer fits.
@@ -48,28 +67,35 @@ def load_initial_weights(net: keras.Model, path: str | Path) -> Initialised:
         sections 2.2 and 2.3.
     """
     source = _source(Path(path))
+    match = KeypointMatch(net, _skeleton(Path(path)), skeleton)
     generator = np.random.default_rng(_SEED)
-    copied = widened = 0
+    copied = widened = keypoints = 0
     for layer in net.layers:
-        weights = source.get(layer.name, [])
-        shapes = [tuple(variable.shape) for variable in layer.weights]
-        if weights and [value.shape for value in weights] == shapes:
-            layer.set_weights(weights)
+        weights = match.arrange(layer.name, source.get(layer.name, []))
+        own = layer.get_weights()
+        shapes = [value.shape for value in own]
+        is_head = layer.name in match.heads
+        if not weights:
+            continue
+        if [value.shape for value in weights] == shapes:
             copied += 1
-        elif (
-            weights
-            and _can_widen(layer, weights, shapes)
-            and not (_is_head(net, layer) and weights[0].shape[-1] != shapes[0][-1])
+        elif _can_widen(layer, weights, shapes) and not (
+            is_head and weights[0].shape[-1] != shapes[0][-1]
         ):
-            layer.set_weights(_widen(layer, weights, shapes, generator))
+            weights = _widen(layer, weights, shapes, generator)
             widened += 1
+        else:
+            continue
+        layer.set_weights(match.keep_new(layer.name, weights, own))
+        if is_head:
+            keypoints = match.num_shared
     if copied + widened == 0:
         raise TinyposeError(
             f"{path}: expected layers that fit the network, found none of the same "
             "name and shapes; is it of another family or size?"
         )
     _silence_new_blocks(net, source)
-    return Initialised(copied, widened)
+    return Initialised(copied, widened, keypoints)
 
 
 def _source(path: Path) -> dict[str, list[NDArray[Any]]]:
@@ -79,10 +105,11 @@ def _source(path: Path) -> dict[str, list[NDArray[Any]]]:
     return {layer.name: layer.get_weights() for layer in load_net(path).layers}
 
 
-def _is_head(net: keras.Model, layer: keras.layers.Layer) -> bool:
-    """Return whether a layer gives keypoints: another's are not ours."""
-    outputs = net.output if isinstance(net.output, dict) else {}
-    return any(layer.name.startswith(name) for name in outputs)
+def _skeleton(path: Path) -> Skeleton | None:
+    """Return the keypoints of a file; None if it does not tell."""
+    with zipfile.ZipFile(path) as archive:
+        tells = MEMBER in archive.namelist()
+    return read_metadata(path).skeleton if tells else None
 
 
 def _can_widen(

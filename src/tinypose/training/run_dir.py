@@ -25,8 +25,10 @@ from tinypose.files import (
     write_bytes,
     write_csv,
     write_json,
+    write_text,
 )
 from tinypose.metadata import Metadata, write_metadata
+from tinypose.skeletons import Skeleton, load_skeleton
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -69,6 +71,8 @@ class RunDir:
         self.path = Path(path)
         self.config = self.path / "config.yaml"
         self.run = self.path / "run.json"
+        # The user's own skeleton as it was: there is none for a built-in one.
+        self.skeleton = self.path / "skeleton.yaml"
         # Where it is there, the run trains this network instead of a new one.
         self.network = self.path / "network.keras"
         self.checkpoint = self.path / "checkpoint.npz"
@@ -89,16 +93,46 @@ class RunDir:
                 f"tinypose train --resume {self.path}  or choose another --out"
             )
 
-    def create(self, record: dict[str, Any], config: Config) -> None:
+    def create(
+        self, record: dict[str, Any], config: Config, skeleton: Skeleton | None = None
+    ) -> None:
         """Make the folder and write what the run is started with.
+
+        Args:
+            record: What was asked for, and what was found.
+            config: The resolved configuration.
+            skeleton: The keypoints, kept where ``config`` names a file of one's own.
 
         Raises:
             UsageError: there is a run in it already.
         """
         self.require_new()
         save_config(self.config, config)
+        if skeleton:
+            self.keep_skeleton(config, skeleton)
         write_json(self.path / "environment.json", environment())
         # Last: its presence makes the folder a run.
+        write_json(self.run, record)
+
+    def keep_skeleton(self, config: Config, skeleton: Skeleton) -> None:
+        """Write the keypoints, where ``config`` names a file of one's own."""
+        if is_own(config.skeleton):
+            import yaml
+
+            text = yaml.safe_dump(skeleton.to_dict(), sort_keys=False)
+            write_text(self.skeleton, text)
+
+    def load_skeleton(self, config: Config) -> Skeleton:
+        """Return the run's keypoints, its own copy of them where it has one.
+
+        Raises:
+            TinyposeError: no such skeleton or file, or the file is not a skeleton.
+        """
+        kept = is_own(config.skeleton) and self.skeleton.exists()
+        return load_skeleton(self.skeleton if kept else config.skeleton)
+
+    def write_run(self, record: dict[str, Any]) -> None:
+        """Write where a run that goes on has its data now."""
         write_json(self.run, record)
 
     def read_run(self) -> dict[str, Any]:
@@ -166,6 +200,11 @@ class RunDir:
         with atomic_path(self.best) as temporary:
             net.save(temporary)
             write_metadata(temporary, metadata)
+
+
+def is_own(skeleton: str) -> bool:
+    """Return whether a configuration's skeleton is a file, not a built-in one."""
+    return skeleton.endswith((".yaml", ".yml"))
 
 
 def environment() -> dict[str, str]:

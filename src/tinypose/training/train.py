@@ -25,7 +25,7 @@ from tinypose.training.display import Display
 from tinypose.training.errors import measure_errors
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.run_dir import Progress, RunDir
-from tinypose.training.steps import Steps
+from tinypose.training.steps import SavedInterrupt, Steps
 from tinypose.training.task import (
     PoseTask,
     build_task,
@@ -50,7 +50,8 @@ class TrainingJob:
         initial: Model file whose weights the network starts from, if any.
         teacher: Model file whose heatmaps are learned beside the labels, if any.
         num_workers: Processes that prepare batches; 0 leaves that to threads.
-        should_stop: Asked after each step; True saves and interrupts.
+        should_stop: Asked after each step and between the batches of a
+            validation; True saves and interrupts.
     """
 
     config: Config
@@ -114,12 +115,21 @@ class _Loop:
         if loaded:
             self._restore(loaded[0], str(job.run_dir.checkpoint))
         elif job.initial:
-            copied, widened = load_initial_weights(self.task.net, job.initial)
-            display.line(
-                f"{copied + widened} layers start from {job.initial}"
-                + (f", {widened} of them widened" if widened else "")
-            )
+            self._start_from(job.initial)
         self.board = Board(job.run_dir.tensorboard, self.global_step + 1)
+
+    def _start_from(self, initial: Path) -> None:
+        skeleton = self.job.training.skeleton
+        found = load_initial_weights(self.task.net, initial, skeleton)
+        text = f"{found.copied + found.widened} layers start from {initial}"
+        if found.widened:
+            text += f", {found.widened} of them widened"
+        if found.keypoints < skeleton.num_keypoints:
+            text += (
+                f", and the head has {found.keypoints} of its "
+                f"{skeleton.num_keypoints} keypoints from there"
+            )
+        self.display.line(text)
 
     @property
     def global_step(self) -> int:
@@ -182,6 +192,18 @@ class _Loop:
                 "training.clip_norm=1 in a new run"
             )
         self.job.run_dir.save_checkpoint(arrays, self.progress)
+
+    def _stop_if_asked(self) -> None:
+        """Save and stop between two batches of a validation, where the user asked.
+
+        All steps of the epoch are done: what goes on begins with the validation.
+
+        Raises:
+            SavedInterrupt: the user asked to stop; the checkpoint is written.
+        """
+        if self.job.should_stop():
+            self.save()
+            raise SavedInterrupt
 
     def learning_rate(self) -> float:
         """Return the learning rate of the step that was done last."""
@@ -304,7 +326,9 @@ class _Loop:
         if due:
             copy_averages(self.task, self.averaged)
             if self.validator:
-                result = self.validator.validate(self.averaged, self.task.judged)
+                result = self.validator.validate(
+                    self.averaged, self.task.judged, self._stop_if_asked
+                )
             self._keep_if_best(result)
         loss = float(np.mean(progress.losses))
         progress.history.append(

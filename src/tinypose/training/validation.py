@@ -1,5 +1,6 @@
 """Validation while training: PCK and loss on plain crops, and pictures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,8 @@ class Validator:
 
     PCK as in ``tinypose evaluate``: true boxes, errors in picture pixels,
     divided by the torso, or by the box's larger side where the model's skeleton
-    has no torso.
+    has no torso. Where the data have not both of that torso's keypoints,
+    ``evaluate`` takes the data's own torso, which is not known here.
 
     Args:
         dataset: The validation people.
@@ -56,18 +58,22 @@ class Validator:
         self.dataset = dataset
         self._reference = measure_references(dataset.samples).pck
 
-    def validate(self, task: PoseTask, key: str) -> ValidationResult:
+    def validate(
+        self, task: PoseTask, key: str, between: Callable[[], None] = lambda: None
+    ) -> ValidationResult:
         """Run the network over the whole data set.
 
         Args:
             task: The network.
             key: The output that is judged.
+            between: Called before each batch.
         """
         predicted: list[NDArray[Any]] = []
         losses: list[tuple[float, float]] = []
         scores: list[NDArray[Any]] = []
         picture: Image | None = None
         for start in range(0, len(self.dataset), BATCH_SIZE):
+            between()
             stop = min(start + BATCH_SIZE, len(self.dataset))
             batch = self.dataset.batch(range(start, stop))
             outputs = task.predict_on_batch(batch.images)

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +23,11 @@ from tinypose.export.litert import run_tflite
 from tinypose.export.verify import Agreement
 from tinypose.images import write_image
 from tinypose.inference.backends import open_backend
+from tinypose.inference.predictor import Predictor
 from tinypose.metadata import Metadata, read_metadata, write_metadata
+from tinypose.models.weight_files import read_weights
 from tinypose.skeletons import AI_CHALLENGER
+from tinypose.weights import shipped_weights
 
 HEATMAP_HW = (16, 12)
 TWO = ("--data", "stick_people:1-2")
@@ -67,6 +69,10 @@ def tinypose(capsys, *arguments):
         main([str(argument) for argument in arguments])
     output = capsys.readouterr()
     return stop.value.code, output.out, output.err
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_run_becomes_a_complete_file(run, tmp_path, capsys):
@@ -196,7 +202,7 @@ def _foreign_keras_file(folder):
 @pytest.mark.parametrize(
     ("source", "code", "message"),
     [
-        (_no_run, 1, "expected a run folder or a .keras file, found nothing there"),
+        (_no_run, 1, "shipped model with weights (nano, small), found nothing there"),
         (_other_folder, 1, "(with config.yaml and best.keras), found another folder"),
         (_untrained_run, 1, "found one without best.keras; train it first"),
         (_other_file, 2, "expected a run folder or a file ending in .keras"),
@@ -276,8 +282,8 @@ def test_wrong_usage_exits_with_2(
     ("owner", "function", "number", "message"),
     [
         (os, "replace", errno.ENOSPC, "the disk is full; free some space or choose"),
-        (tempfile, "mkstemp", errno.EACCES, "no permission; choose a folder that"),
-        (tempfile, "mkstemp", errno.EROFS, "the disk is read-only; choose another"),
+        (Path, "touch", errno.EACCES, "no permission; choose a folder that"),
+        (Path, "touch", errno.EROFS, "the disk is read-only; choose another"),
     ],
     ids=["full", "no_permission", "read_only"],
 )
@@ -402,6 +408,74 @@ def test_a_receipt_is_measured_written_and_measured_again(run, tmp_path, capsys)
     )
     assert code == 0 and "5 people" in out
     assert read_metadata(path).receipt["num_people"] == 5
+
+
+def test_a_shipped_model_with_weights_is_exported_like_a_run(tmp_path, capsys):
+    path = tmp_path / "nano.tflite"
+    code, out, err = tinypose(capsys, "export", "nano", "--to", path, *TWO)
+    assert (code, err) == (0, "") and "keypoints out" in out
+    metadata = read_metadata(path)
+    assert (metadata.name, metadata.precision) == ("nano", "float32")
+    # The shipped file is the same network in eight bits.
+    (person,) = stick_people([1])
+    picture, box = person.load_image(), person.box_xywh
+    found, shipped = (Predictor(model)(picture, box) for model in (path, "nano"))
+    apart = np.linalg.norm(found.keypoints_xy - shipped.keypoints_xy, axis=1)
+    assert np.median(apart) < 0.02 * box[2:].max()
+    code, out, _ = tinypose(
+        capsys, "export", path, "--against", "nano", "--data", "stick_people:1-4"
+    )
+    assert code == 0 and "4 people" in out
+
+
+def test_weights_alone_become_the_network_again(tmp_path, capsys):
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    assert tinypose(capsys, "export", "nano", "--to", first)[0] == 0
+    assert tinypose(capsys, "export", first, "--to", second)[0] == 0
+    before, after = read_weights(shipped_weights()["nano"]), read_weights(second)
+    assert before.keys() == after.keys()
+    for name, values in before.items():
+        assert all(map(np.array_equal, values, after[name]))
+
+
+def test_weights_of_another_network_are_refused(tmp_path, capsys):
+    path = tmp_path / "other.npz"
+    metadata = read_metadata(shipped_weights()["nano"])
+    with open(path, "wb") as file:
+        np.savez(file, **{"stem/0": np.zeros(3, np.float16)})
+    write_metadata(path, metadata)
+    code, _, err = tinypose(capsys, "export", path, "--to", tmp_path / "m.tflite")
+    assert code == 1 and "expected weights of the conv_hourglass in its" in err
+    assert err.count("\n") == 1 and files_in(tmp_path) == ["other.npz"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param("tflite", id="file"), pytest.param("micro", id="repacked")]
+)
+def test_a_receipt_does_not_outlive_its_file(run, tmp_path, capsys, kind):
+    path = tmp_path / ("mine.tflite" if kind == "tflite" else "firmware")
+    stale = tmp_path / f"{path.name}.receipt.json"
+    stale.write_text("{}")
+    if kind == "micro":
+        eight_bits = ("--precision", "int8", "--calibrate", "stick_people:1-12")
+        file = tmp_path / "int8.tflite"
+        tinypose(capsys, "export", run, "--to", file, *eight_bits, *TWO)
+        arguments = (file, "--to", path, "--target", "micro")
+    else:
+        arguments = (run, "--to", path)
+    code, out, _ = tinypose(capsys, "export", *arguments, *TWO)
+    assert code == 0 and f"removed {stale}, which was of the file before" in out
+    assert path.exists() and not stale.exists()
+
+
+def test_another_backend_is_one_line_before_the_work(
+    run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    path = tmp_path / "mine.onnx"
+    code, out, err = tinypose(capsys, "export", run, "--to", path, "--data", "nothing")
+    assert (code, out) == (1, "") and err.count("\n") == 1
+    assert "found Keras on torch; set KERAS_BACKEND=tensorflow" in err
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tinypose import weights
 from tinypose.cli.main import main
-from tinypose.metadata import Metadata, write_metadata
+from tinypose.metadata import Metadata, read_metadata, write_metadata
 from tinypose.skeletons import LSP
 
 WITHOUT_TENSORFLOW = """
@@ -76,6 +77,24 @@ def test_shipped_models_are_listed_with_what_they_reach(shipped, capsys, monkeyp
     ):
         assert part in row
     assert "  small: PCK@0.2 47.5" in out.splitlines()
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_no_name_is_cut_where_the_terminal_is_narrow(
+    shipped, capsys, monkeypatch, columns
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    path = shipped.with_name("medium.tflite")
+    path.write_bytes(bytes(2_930_000))
+    costs = {"num_parameters": 2_809_876, "macs": 441 * 10**6}
+    metadata = replace(read_metadata(shipped), family="conv_hourglass", **costs)
+    write_metadata(path, replace(metadata, name="medium"))
+    monkeypatch.setattr(weights, "shipped", lambda: {"medium": path})
+    code, out, _ = tinypose(capsys, "models")
+    table = out.split("Shipped")[1]
+    assert code == 0 and "…" not in out
+    if columns == 80:
+        assert "conv_hourglass" in table and "14, lsp" in table
 
 
 def test_json_holds_everything(shipped, capsys):

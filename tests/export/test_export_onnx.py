@@ -14,6 +14,7 @@ from tinypose.errors import MissingDependencyError, TinyposeError, UsageError
 from tinypose.export.onnx import export_onnx
 from tinypose.export.rewrite import rewrite_metadata
 from tinypose.export.saved_model import export_saved_model
+from tinypose.export.tflite import export_tflite
 from tinypose.export.verify import compare
 from tinypose.inference.backends import open_backend
 
@@ -109,10 +110,42 @@ def test_an_older_saved_model_is_replaced_and_nothing_else(dot_net, metadata, tm
     export_saved_model(dot_net, replace(metadata, name="second"), path)
     assert open_backend(path).metadata.name == "second"
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    with pytest.raises(UsageError, match="found something else"):
-        export_saved_model(dot_net, metadata, pictures)
+    (tmp_path / "empty").mkdir()
+    export_saved_model(dot_net, metadata, tmp_path / "empty")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="expected a folder to write, found a file"):
+        export_saved_model(dot_net, metadata, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("file", "ours"),
+    [
+        ("saved_model.pb", False),
+        ("variables/notes.txt", True),
+        ("assets.extra/tf_serving_warmup_requests", True),
+        ("photo.jpg", True),
+    ],
+    ids=str,
+)
+def test_work_of_someone_s_own_is_not_overwritten(
+    dot_net, metadata, tmp_path, file, ours
+):
+    path = tmp_path / "model"
+    if ours:
+        export_saved_model(dot_net, metadata, path)
+    (path / file).parent.mkdir(parents=True, exist_ok=True)
+    (path / file).write_text("mine")
+    with pytest.raises(UsageError, match=f"found '{file}' in it"):
+        export_saved_model(dot_net, metadata, path)
+    assert (path / file).read_text() == "mine"
+
+
+@pytest.mark.parametrize("export", [*KINDS.values(), export_tflite])
+def test_another_backend_is_named(dot_net, metadata, tmp_path, monkeypatch, export):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(TinyposeError, match="found Keras on jax; set KERAS_BACKEND"):
+        export(dot_net, metadata, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_saved_model_is_one_line(dot_net, metadata, tmp_path):

@@ -10,9 +10,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tinypose.errors import UsageError
 from tinypose.export.layer_errors import layer_errors
 from tinypose.export.litert import run_tflite
+from tinypose.export.precision import calibration_batches
 from tinypose.export.tflite import export_tflite
 from tinypose.export.verify import compare
 from tinypose.metadata import CALIBRATED, PRECISIONS, read_metadata
+from tinypose.models.layers import normalize_images
 from tinypose.quiet import quiet_stderr
 
 INT8 = "int8"
@@ -96,6 +98,17 @@ def test_keypoints_stay_where_they_were(
     assert agreement.median < limit
     if precision != "float32":
         assert agreement.worst > 0  # it is not the float file by another name
+
+
+@pytest.mark.parametrize(
+    ("batch", "seen"),
+    [(1, [[0], [1], [2]]), (2, [[0, 1], [2, 0]]), (7, [[0, 1, 2, 0, 1, 2, 0]])],
+)
+def test_every_crop_calibrates_whatever_the_batch(batch, seen):
+    crops = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 3), np.uint8)
+    _, *batches = calibration_batches(crops, (batch, 8, 6, 3))()
+    for (found,), indices in zip(batches, seen, strict=True):
+        assert np.array_equal(found, normalize_images(crops[indices]))
 
 
 def test_crops_go_with_the_precisions_that_calibrate(dot_net, metadata, tmp_path):

@@ -36,7 +36,6 @@ def demo(
     """Train, evaluate, export and predict on drawn people; no download needed."""
     from tinypose.cli.quiet import load_keras
     from tinypose.files import explain_os_errors
-    from tinypose.images import read_image
 
     if out.exists() and any(out.iterdir()):
         raise UsageError(
@@ -44,7 +43,7 @@ def demo(
             "or name another"
         )
     if picture is not None:
-        read_image(picture)  # wrong after minutes of training would be late
+        _check_picture(picture)
     load_keras()
     with explain_os_errors(out, "write"):
         out.mkdir(parents=True, exist_ok=True)
@@ -53,6 +52,19 @@ def demo(
     _evaluate_and_export(out)
     _predict(out, picture)
     _say_what_to_do_next(out)
+
+
+def _check_picture(picture: Path) -> None:
+    """Raise now what ``tinypose predict`` would raise after minutes of training."""
+    from tinypose.images import read_image
+    from tinypose.inference.sources import find_sources
+
+    if not all(source.is_picture for source in find_sources([str(picture)])):
+        raise UsageError(
+            f"--picture {picture}: expected a picture, found something else; name "
+            "one photo"
+        )
+    read_image(picture)
 
 
 def _train(out: Path, overrides: list[str]) -> None:

@@ -38,8 +38,9 @@ def export(
         Path,
         typer.Argument(
             metavar="RUN",
-            help="A run folder of `tinypose train`, or a .keras file; with --against "
-            "or for micro, an exported file.",
+            help="A run folder of `tinypose train`, a .keras or .npz file, or a "
+            "shipped model with weights; with --against or for micro, an exported "
+            "file.",
         ),
     ],
     to: Annotated[

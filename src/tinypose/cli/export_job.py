@@ -12,11 +12,12 @@ from tinypose.cli.export_micro import say_next, write_micro
 from tinypose.cli.export_receipt import (
     OTHER_PRECISIONS,
     measure_file,
+    remove_receipt,
     require_accuracy,
     write_receipt,
 )
 from tinypose.cli.quiet import load_keras
-from tinypose.cli.run_weights import find_weights
+from tinypose.cli.run_weights import open_weights
 from tinypose.errors import TinyposeError, UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ExportJob:
     """One file to write.
 
     Args:
-        run: The run folder, or its ``.keras`` file.
+        run: The run folder, its ``.keras`` file, weights or a shipped model's name.
         to: What to write.
         kind: ``tflite``, ``onnx``, ``saved_model``, ``micro`` or ``weights``.
         heads: Whether it gives the raw output.
@@ -69,13 +70,20 @@ class ExportJob:
     def write(self) -> None:
         """Write the file, or raise a TinyposeError and leave nothing behind."""
         load_keras()
-        if self.kind == "weights":
-            _write_weights(self.run, self.to, self.given)
-            return
+        if self.kind != "weights":
+            from tinypose.export.backend import require_tensorflow
+
+            require_tensorflow()
+        with open_weights(self.run) as weights:
+            if self.kind == "weights":
+                _write_weights(weights, self.to, self.given)
+            else:
+                self._write_file(weights)
+
+    def _write_file(self, weights: Path) -> None:
         from tinypose.data.selection import crop_people, spread_evenly
         from tinypose.data.sources import load_data
 
-        weights = find_weights(self.run)
         if self.kind == "micro" and self.receipt:
             from tinypose.micro_interpreter import require_installed
 
@@ -179,7 +187,9 @@ class ExportJob:
                 f"pictures ({batch}, {height}, {width}, 3) in, {metadata.output} out"
             )
         _report_agreement(check.agreement)
-        if check.receipt is not None:
+        if check.receipt is None:
+            remove_receipt(self.to)
+        else:
             write_receipt(self.to, check.receipt, check.layers)
             for line in check.receipt.lines():
                 typer.echo(line)
@@ -253,13 +263,15 @@ class _Check:
         rewrite_metadata(file, metadata)
 
 
-def _write_weights(run: Path, to: Path, given: dict[str, Any]) -> None:
-    """Write the weights of a run alone, to start other trainings from."""
-    from tinypose.export.wrapper import load_net
+def _write_weights(weights: Path, to: Path, given: dict[str, Any]) -> None:
+    """Write the weights of a network alone, to start other trainings from."""
+    # Without the rest of the export, which needs TensorFlow.
+    from tinypose.metadata import read_metadata
+    from tinypose.models.loading import load_net
     from tinypose.models.weight_files import save_weights
 
-    net, metadata = load_net(find_weights(run))
-    save_weights(net, replace(metadata, **given), to)
+    metadata = replace(read_metadata(weights), **given)
+    save_weights(load_net(weights), metadata, to)
     typer.echo(
         f"wrote {to}: {to.stat().st_size / 1000:.0f} kB\n"
         f"next:  tinypose train CONFIG --init {to} --data ... --out RUN"

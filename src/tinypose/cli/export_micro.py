@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tinypose.cli.export_receipt import remove_receipt
 from tinypose.cli.quiet import load_keras
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def repack_micro(
     metadata = read_metadata(model)
     crops = crop_people(load_data(data, limit=num_pictures), metadata)
     write_micro(model, to, crops, name or metadata.name)
+    remove_receipt(to)
     say_next(to)
 
 

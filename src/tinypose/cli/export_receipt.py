@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tinypose.cli.quiet import load_keras
-from tinypose.cli.run_weights import find_weights
+from tinypose.cli.run_weights import open_weights
 from tinypose.errors import TinyposeError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def receive_receipt(
 
     Args:
         file: The file, or a SavedModel's folder.
-        run: The run folder or ``.keras`` file that it was made from.
+        run: What it was made from; see ``open_weights``.
         data: Data sets of labelled people.
         max_drop: PCK@0.2 in points that it may lose.
 
@@ -46,7 +46,8 @@ def receive_receipt(
 
     file = find_model(file)
     metadata = open_backend(file).metadata
-    receipt = measure_file(file, find_weights(run), data, load_data(data))
+    with open_weights(run) as weights:
+        receipt = measure_file(file, weights, data, load_data(data))
     for line in receipt.lines():
         typer.echo(line)
     require_accuracy(receipt, max_drop, str(file), [])
@@ -58,7 +59,6 @@ def write_receipt(
     file: Path, receipt: "Receipt", layers: "Sequence[LayerError]"
 ) -> None:
     """Write a receipt beside its file, with the file's own hash."""
-    from tinypose.evaluation.receipt import SUFFIX
     from tinypose.files import write_json
 
     value: dict[str, Any] = {"file": file.name}
@@ -67,7 +67,24 @@ def write_receipt(
     value |= receipt.to_dict()
     if layers:
         value["layers"] = [asdict(layer) for layer in layers]
-    write_json(file.with_name(file.name + SUFFIX), value)
+    write_json(_receipt_path(file), value)
+
+
+def remove_receipt(file: Path) -> None:
+    """Remove the receipt of a file that stood here before, if there is one."""
+    from tinypose.files import explain_os_errors
+
+    path = _receipt_path(file)
+    if path.is_file():
+        with explain_os_errors(path, "remove"):
+            path.unlink()
+        typer.echo(f"removed {path}, which was of the file before")
+
+
+def _receipt_path(file: Path) -> Path:
+    from tinypose.evaluation.receipt import SUFFIX
+
+    return file.with_name(file.name + SUFFIX)
 
 
 def measure_file(

@@ -103,9 +103,9 @@ def _print_tables(
 
 def _family_table(rows: list[dict[str, Any]]) -> Any:
     table = _table("Families (with their default configuration)")
-    table.add_column("family")
+    table.add_column("family", overflow="fold")
     for title in ("input", "parameters", "MACs"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", overflow="fold")
     for row in rows:
         table.add_row(row["family"], _input(row), *_cost(row))
     return table
@@ -113,11 +113,11 @@ def _family_table(rows: list[dict[str, Any]]) -> Any:
 
 def _shipped_table(rows: list[dict[str, Any]]) -> Any:
     table = _table("Shipped models (for --model)")
-    table.add_column("name")
-    table.add_column("family")
+    table.add_column("name", overflow="fold")
+    table.add_column("family", overflow="fold")
     for title in ("input", "parameters", "MACs", "file"):
-        table.add_column(title, justify="right")
-    table.add_column("keypoints")
+        table.add_column(title, justify="right", overflow="fold")
+    table.add_column("keypoints", overflow="fold")
     for row in rows:
         table.add_row(
             row["name"],
@@ -134,7 +134,10 @@ def _table(title: str) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    # Close together, so that the longest names fit into 80 columns.
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True
+    )
 
 
 def _input(row: dict[str, Any]) -> str:

@@ -1,8 +1,77 @@
 """The weights of a run folder, as commands take them."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tinypose.errors import TinyposeError, UsageError
+
+
+@contextmanager
+def open_weights(run: Path) -> Iterator[Path]:
+    """Yield the ``.keras`` file of a run folder, a file or a shipped model.
+
+    Weights alone become a network again, in a file that lasts as long as the
+    block.
+
+    Raises:
+        TinyposeError: nothing there, no network in it, or weights of another.
+    """
+    weights = _weights_alone(run)
+    if weights is None:
+        yield find_weights(run)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{weights.stem}.keras"
+        _build_network(weights, file)
+        yield file
+
+
+def _weights_alone(run: Path) -> Path | None:
+    """Return the ``.npz`` file that is meant; None for anything else.
+
+    Raises:
+        TinyposeError: there is nothing of that name.
+    """
+    from tinypose.weights import shipped, shipped_weights
+
+    if run.exists():
+        return run if run.is_file() and run.suffix.lower() == ".npz" else None
+    known = shipped_weights()
+    if str(run) not in known:
+        found = "one without" if str(run) in shipped() else "nothing there"
+        raise TinyposeError(
+            f"{run}: expected a run folder, a .keras or .npz file or a shipped model "
+            f"with weights ({', '.join(known) or 'none here'}), found {found}"
+        )
+    return known[str(run)]
+
+
+def _build_network(weights: Path, file: Path) -> None:
+    """Write the network of weights alone, which their metadata describe."""
+    from tinypose.config import Config
+    from tinypose.metadata import read_metadata, write_metadata
+    from tinypose.models import FAMILIES
+    from tinypose.models.weight_files import read_weights
+    from tinypose.quiet import quiet_stderr
+
+    metadata = read_metadata(weights)
+    config = Config.from_dict(metadata.config, str(weights))
+    values = read_weights(weights)
+    net = FAMILIES[config.family].build(config.model)
+    try:
+        for layer in net.layers:
+            layer.set_weights(values.get(layer.name, []))
+    except ValueError as error:
+        raise TinyposeError(
+            f"{weights}: expected weights of the {config.family} in its metadata, "
+            f"found others ({' '.join(str(error).split())[:200]}); was it written by "
+            "another version?"
+        ) from error
+    with quiet_stderr():  # on other backends, TensorFlow is loaded only now
+        net.save(file)
+    write_metadata(file, metadata)
 
 
 def find_weights(run: Path) -> Path:

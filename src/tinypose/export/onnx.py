@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinypose.errors import MissingDependencyError, TinyposeError
+from tinypose.export.backend import require_tensorflow
 from tinypose.export.wrapper import (
     check_batch,
     check_net,
@@ -45,10 +46,12 @@ def export_onnx(
     Raises:
         UsageError: ``batch`` does not fit.
         MissingDependencyError: tf2onnx or ONNX Runtime is not installed.
-        TinyposeError: the network does not fit its metadata, does not convert,
-            gives no finite numbers, or the file cannot be written.
+        TinyposeError: Keras does not run on TensorFlow, the network does not fit
+            its metadata, does not convert, gives no finite numbers, or the file
+            cannot be written.
     """
     path = Path(path)
+    require_tensorflow()
     check_batch(batch)
     check_net(net, metadata)
     metadata = exported_metadata(net, metadata, heads=heads)

@@ -80,15 +80,19 @@ def quantising_converter(
 def calibration_batches(
     crops: NDArray[np.uint8], shape: tuple[int, ...]
 ) -> Callable[[], Iterator[list[tf.Tensor]]]:
-    """Return a function that yields normalised batches of ``shape``."""
+    """Return a function that yields normalised batches of ``shape``.
+
+    The last one is filled up with crops of the first, so that each is seen.
+    """
     batch = shape[0]
 
     def batches() -> Iterator[list[tf.Tensor]]:
         # The whole range of the input, so that a step is a pixel value.
         ramp = np.linspace(0, 255, int(np.prod(shape))).round().reshape(shape)
         yield [normalize_images(ramp.astype(np.uint8))]
-        for start in range(0, len(crops) - batch + 1, batch):
-            yield [normalize_images(crops[start : start + batch])]
+        for start in range(0, len(crops), batch):
+            indices = np.arange(start, start + batch) % len(crops)
+            yield [normalize_images(crops[indices])]
 
     return batches
 

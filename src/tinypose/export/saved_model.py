@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinypose.errors import UsageError
+from tinypose.export.backend import require_tensorflow
 from tinypose.export.wrapper import (
     check_net,
     check_output,
@@ -17,9 +19,15 @@ from tinypose.export.wrapper import (
     exported_metadata,
     noise_crops,
 )
-from tinypose.files import atomic_folder, write_json
-from tinypose.metadata import SAVED_MODEL_MEMBER, Metadata, is_saved_model
+from tinypose.files import atomic_folder, explain_os_errors, write_json
+from tinypose.metadata import SAVED_MODEL_MEMBER, Metadata
 from tinypose.quiet import quiet_stderr
+
+WRITTEN = re.compile(
+    rf"saved_model\.pb|fingerprint\.pb|variables/variables\.[\w-]+"
+    rf"|{re.escape(SAVED_MODEL_MEMBER)}"
+)
+"""The files of an export, relative to its folder."""
 
 
 def export_saved_model(
@@ -39,7 +47,7 @@ def export_saved_model(
     Args:
         net: The network, as ``tinypose.models`` builds it.
         metadata: What is known about it; decides the decoding.
-        path: The folder to write; an earlier SavedModel in it is replaced.
+        path: The folder to write; an earlier export there is replaced.
         heads: Export the network's raw output instead of keypoints.
         check: Called with the finished folder, under a temporary name; what it
             raises stops the export.
@@ -49,15 +57,12 @@ def export_saved_model(
 
     Raises:
         UsageError: there is something else at ``path``.
-        TinyposeError: the network does not fit its metadata, gives no finite
-            numbers, or the folder cannot be written.
+        TinyposeError: Keras does not run on TensorFlow, the network does not fit
+            its metadata, gives no finite numbers, or the folder cannot be written.
     """
     path = Path(path)
-    if path.exists() and not is_saved_model(path):
-        raise UsageError(
-            f"{path}: expected a new folder or a SavedModel to replace, found "
-            "something else; choose another name"
-        )
+    _require_free(path)
+    require_tensorflow()
     check_net(net, metadata)
     metadata = exported_metadata(net, metadata, heads=heads)
     function = complete_function(net, metadata)
@@ -83,3 +88,29 @@ def export_saved_model(
         if check is not None:
             check(temporary)
     return metadata
+
+
+def _require_free(folder: Path) -> None:
+    """Check that nobody's work is lost when a folder is replaced.
+
+    Raises:
+        UsageError: it holds more than an earlier export.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: expected a folder to write, found a file")
+    with explain_os_errors(folder, "read"):
+        found = sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if not path.is_dir()
+        )
+    # Another program's model has the same files, but no metadata of ours.
+    ours = SAVED_MODEL_MEMBER in found
+    foreign = [name for name in found if not (ours and WRITTEN.fullmatch(name))]
+    if foreign:
+        raise UsageError(
+            f"{folder}: expected a new folder, an empty one or an earlier export as a "
+            f"SavedModel, found {foreign[0]!r} in it; choose another folder"
+        )

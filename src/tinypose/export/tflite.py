@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinypose.codecs.codec import codec_of
 from tinypose.errors import TinyposeError, UsageError
+from tinypose.export.backend import require_tensorflow
 from tinypose.export.litert import require_tflite_path, run_tflite
 from tinypose.export.precision import convert_network, make_converter
 from tinypose.export.splice import join_models, shorten_names
@@ -65,10 +66,12 @@ def export_tflite(
 
     Raises:
         UsageError: ``path``, ``batch`` or ``precision`` do not fit.
-        TinyposeError: the network does not fit its metadata, does not convert,
-            gives no finite numbers, or the file cannot be written.
+        TinyposeError: Keras does not run on TensorFlow, the network does not fit
+            its metadata, does not convert, gives no finite numbers, or the file
+            cannot be written.
     """
     path = require_tflite_path(path)
+    require_tensorflow()
     check_batch(batch)
     check_net(net, metadata)
     _check_precision(net, metadata, precision, calibration)
@@ -90,11 +93,6 @@ def _convert(
     calibration: NDArray[np.uint8] | None,
 ) -> bytes:
     """Return the converted model, with a static batch size."""
-    if keras.backend.backend() != "tensorflow":
-        raise TinyposeError(
-            "export to TensorFlow Lite needs Keras on TensorFlow, found Keras on "
-            f"{keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
-        )
     codec = codec_of(metadata)
     shape = (batch, *metadata.input_hw, 3)
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,63 @@ def test_the_umask_decides_the_mode(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
 
 
+def test_folders_have_the_mode_of_every_other_folder(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with files.atomic_folder(tmp_path / "a") as temporary:
+            (temporary / "b").touch()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o750
+
+
+def test_writing_never_touches_the_umask(tmp_path: Path, monkeypatch) -> None:
+    # It belongs to all threads: a file of theirs would be open to everybody.
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("umask changed"))
+    files.write_text(tmp_path / "a.txt", "text")
+    with files.atomic_folder(tmp_path / "a"):
+        pass
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["file", "nothing"])
+def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path, there: bool) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    if there:
+        (real / "a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(real / "a.txt")
+    files.write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (real / "a.txt").read_text() == "new"
+    assert [p.name for p in real.iterdir()] == ["a.txt"]
+
+
+def test_a_link_to_a_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with files.atomic_folder(tmp_path / "link") as temporary:
+        (temporary / "a").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert [p.name for p in (tmp_path / "real").iterdir()] == ["a"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    files.write_text(pipe, "text")
+    reader.join(timeout=10)
+    assert read == ["text"] and pipe.is_fifo()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_device_is_written_to() -> None:
+    files.write_text(os.devnull, "text")
+    assert Path(os.devnull).is_char_device()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -90,3 +148,8 @@ def test_csv_and_json(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == 'x,y\n1,"a,b"\n'
     files.write_json(tmp_path / "a.json", {"ü": 1})
     assert files.read_json(tmp_path / "a.json") == {"ü": 1}
+
+
+def test_stray_bytes_of_a_file_name_become_printable() -> None:
+    assert files.printable(os.fsdecode(b"b\xe9.jpg")) == r"b\udce9.jpg"
+    assert files.printable("ä, b.mp4") == "ä, b.mp4"

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary file lies in the same folder (created when missing), so the
     final rename is atomic. When the block fails or is interrupted, the
-    temporary file is removed and an existing ``path`` stays as it was.
+    temporary file is removed and an existing ``path`` stays as it was. A link
+    stays: the file that it names is replaced. A device or a pipe is written to.
 
     Raises:
         TinyposeError: the folder or disk does not take the file.
@@ -32,21 +34,43 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         with explain_os_errors(path, "write"):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            special = is_special(path)
+            target = path if special else real_path(path)
+            folder = Path(tempfile.gettempdir()) if special else target.parent
+            folder.mkdir(parents=True, exist_ok=True)
             # The suffix is kept because writers choose the format by it.
-            handle, name = tempfile.mkstemp(
-                prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
-            )
-            os.close(handle)
-            temporary = Path(name)
-            os.chmod(temporary, 0o666 & ~_umask())
+            unused = _unused_path(folder, target.stem, path.suffix)
+            unused.touch(exist_ok=False)
+            temporary = unused
             yield temporary
+            if special:
+                with open(temporary, "rb") as written, open(path, "wb") as device:
+                    shutil.copyfileobj(written, device)
+                return
             with open(temporary, "rb") as written:
                 os.fsync(written.fileno())
-            os.replace(temporary, path)
+            os.replace(temporary, target)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def is_special(path: str | Path) -> bool:
+    """Return whether something that is no file and no folder has this name."""
+    path = Path(path)
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def real_path(path: str | Path) -> Path:
+    """Return what a link points to, there or not; any other path as it is."""
+    path = Path(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _unused_path(folder: Path, stem: str, suffix: str = "") -> Path:
+    # Created by ``touch`` or ``mkdir``, it has the mode of every new file; to ask
+    # for the umask is to set it, for all threads.
+    return folder / f".{stem[:40]}-{secrets.token_hex(6)}{suffix}"
 
 
 @contextmanager
@@ -54,20 +78,20 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of ``path`` on success.
 
     It lies beside ``path``. What stood there before is removed only when the
-    new folder is complete; on failure it stays.
+    new folder is complete; on failure it stays. A link stays, too: the folder
+    that it names is replaced.
 
     Raises:
         TinyposeError: the disk does not take the folder.
     """
-    path = Path(path)
+    path = real_path(path)
     temporary: Path | None = None
     try:
         with explain_os_errors(path, "write"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(
-                tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent)
-            )
-            os.chmod(temporary, 0o777 & ~_umask())
+            unused = _unused_path(path.parent, path.name)
+            unused.mkdir()
+            temporary = unused
             yield temporary
             _replace_folder(temporary, path)
     finally:
@@ -210,8 +234,9 @@ def describe(error: OSError) -> str:
     return advice.get(error.errno or 0, error.strerror or str(error))
 
 
-def _umask() -> int:
-    # The only portable way to read the umask is to set it.
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def printable(text: str) -> str:
+    """Return text that UTF-8 can hold: file names may carry stray bytes.
+
+    These are written as escapes.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()

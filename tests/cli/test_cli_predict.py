@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -131,6 +132,101 @@ def test_standard_output_holds_the_data_only(tinypose, photo, heads, option):
         assert len(list(csv.reader(io.StringIO(out)))) == 1 + 3
 
 
+def test_stray_bytes_in_a_name_cost_nothing(tinypose, photo, heads, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in (b"a.png", b"b\xe9.png"):
+        (folder / os.fsdecode(name)).write_bytes(photo.read_bytes())
+    # OpenCV crashes over such a name.
+    (folder / os.fsdecode(b"f\xeate.mp4")).write_bytes(b"x")
+    arguments = ("--model", heads, "--json", "p.json", "--csv", "p.csv")
+    code, out, err = tinypose("predict", folder, *arguments)
+    assert code == 1 and "wrote p.json" in out and "wrote p.csv" in out
+    (line,) = err.splitlines()
+    assert r"f\udceate.mp4: expected a video of a name in UTF-8" in line
+    value = json.loads((tmp_path / "p.json").read_text())
+    names = [result["source"] for result in value["results"]]
+    assert names == [f"{folder}/a.png", rf"{folder}/b\udce9.png"]
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert [row["source"] for row in rows[::3]] == names
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd"), KeyboardInterrupt()], ids=repr)
+def test_whatever_ends_the_work_what_was_found_is_written(
+    tinypose, photo, heads, monkeypatch, tmp_path, error
+):
+    (tmp_path / "photo_2.png").write_bytes(photo.read_bytes())
+    calls = []
+
+    def break_later(*_):
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return []
+
+    monkeypatch.setattr(predict_job.PredictJob, "_summary", lambda *_: "")
+    monkeypatch.setattr(predict_job.PredictJob, "_save_picture", break_later)
+    arguments = ("photo.png", "photo_2.png", "--save", "out", "--csv", "p.csv")
+    arguments += ("--json", "p.json", "--model", heads)
+    code, _, err = tinypose("predict", *arguments)
+    assert code == (1 if isinstance(error, RuntimeError) else 130)
+    assert len(err.splitlines()) == 1
+    value = json.loads((tmp_path / "p.json").read_text())
+    assert len(value["results"]) == 2 and (tmp_path / "p.csv").stat().st_size > 100
+    assert [f["error"] for f in value["failures"]] == (["odd"] if code == 1 else [])
+
+
+def test_an_output_that_fails_does_not_cost_the_other(
+    tinypose, photo, heads, monkeypatch, tmp_path
+):
+    def fail(self):
+        raise TinyposeError("cannot write p.json: the disk is full")
+
+    monkeypatch.setattr(predict_job.Results, "to_json", fail)
+    arguments = ("--model", heads, "--json", "p.json", "--csv", "p.csv")
+    code, out, err = tinypose("predict", photo, *arguments)
+    assert code == 1 and "disk is full" in err and "wrote p.csv" in out
+    assert files(tmp_path) == ["p.csv", "photo.png"]
+
+
+def test_a_pipe_and_a_link_take_the_results(tinypose, photo, heads, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    read = []
+    reader = threading.Thread(
+        target=lambda: read.append((tmp_path / "pipe").read_text())
+    )
+    reader.start()
+    arguments = ("--model", heads, "--json", "pipe", "--csv", "link.csv")
+    code, *_ = tinypose("predict", photo, *arguments)
+    reader.join(timeout=10)
+    assert code == 0 and len(json.loads(read[0])["results"]) == 1
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "real.csv").read_text().splitlines()) == 4
+
+
+def test_standard_output_by_its_device_name(tinypose, photo, heads):
+    arguments = ("--model", heads, "--json", "/dev/stdout")
+    code, out, err = tinypose("predict", photo, *arguments)
+    assert code == 0 and len(json.loads(out)["results"]) == 1 and "photo.png" in err
+
+
+def test_poses_are_kept_only_for_an_output(tinypose, photo, heads, monkeypatch):
+    kept = []
+    run = predict_job.PredictJob.run
+
+    def look(self, found):
+        try:
+            return run(self, found)
+        finally:
+            kept.append(len(self.results._poses))
+
+    monkeypatch.setattr(predict_job.PredictJob, "run", look)
+    for options in ([], ["--csv", "p.csv"]):
+        assert tinypose("predict", photo, "--model", heads, *options)[0] == 0
+    assert kept == [0, 1]
+
+
 def test_damaged_picture_does_not_stop_the_others(tinypose, photo, heads, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -161,6 +257,72 @@ def test_sources_of_one_name_get_files_of_their_own(tinypose, photo, heads, tmp_
     before = [(tmp_path / name).read_bytes() for name in drawn]
     assert tinypose("predict", ".", "--model", heads, "--save", ".")[0] == 0
     assert [(tmp_path / name).read_bytes() for name in drawn] == before
+
+
+@pytest.fixture
+def crowd(tmp_path, paint_dots):
+    """A picture of two people, one of nobody, and the boxes that a detector gives."""
+    left = [(x, y + 20, colour) for x, y, colour in DOTS]
+    right = [(x + 110, y, colour) for x, y, colour in DOTS]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write_image(folder / "two.png", paint_dots((150, 220), [*left, *right]))
+    write_image(folder / "none.png", paint_dots((50, 40), []))
+    images = [{"id": i, "file_name": f"{n}.png"} for i, n in enumerate(["two", "none"])]
+    boxes = [[20.5, 45.5, 70, 85], [130.5, 25.5, 70, 85]]
+    annotations = [{"image_id": 0, "bbox": box, "score": 0.9} for box in boxes]
+    content = {"images": images, "annotations": annotations}
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    return [left, right]
+
+
+def test_all_people_whose_boxes_are_given_are_found(tinypose, crowd, heads, tmp_path):
+    options = ("--save", "out", "--json", "p.json", "--csv", "p.csv", "--heatmaps")
+    arguments = ("photos", "--boxes", "boxes.json", "--model", heads, *options)
+    code, out, err = tinypose("predict", *arguments)
+    assert (code, err) == (0, "")
+    assert "photos/none.png: nobody" in out and "photos/two.png, person 1: 3 of" in out
+    results = json.loads((tmp_path / "p.json").read_text())["results"]
+    assert [result["person"] for result in results] == [0, 1]
+    assert all(result["found"] for result in results)
+    for result, dots in zip(results, crowd, strict=True):
+        for keypoint, (x, y, _) in zip(result["keypoints"], dots, strict=True):
+            assert (keypoint["x"], keypoint["y"]) == pytest.approx((x, y), abs=0.7)
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert [row["person"] for row in rows] == ["0"] * 3 + ["1"] * 3
+    drawn = ["none_pose.jpg", "two_heatmaps.jpg", "two_heatmaps_2.jpg", "two_pose.jpg"]
+    assert files(tmp_path / "out") == drawn
+    # Enlarged twice; limbs, from hand to head, are drawn on both people.
+    picture = read_image(tmp_path / "out" / "two_pose.jpg")
+    assert picture.shape == (300, 440, 3)
+    for dots in crowd:
+        middle = (np.array(dots[0][:2]) + dots[2][:2] + 1).astype(int)
+        assert picture[middle[1] - 3 : middle[1] + 3, middle[0]].max() > 80
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["photos", "--box", BOX], "only one of --box and --boxes"),
+        (["photos", "walk.mp4"], "--boxes: expected pictures only, found walk.mp4"),
+        (["photos", "--json", "boxes.json"], "found the source boxes.json"),
+    ],
+    ids=["box", "video", "over_boxes"],
+)
+def test_boxes_are_for_pictures_and_alone(
+    tinypose, crowd, video, heads, arguments, message
+):
+    options = ("--boxes", "boxes.json", "--model", heads)
+    code, _, err = tinypose("predict", *arguments, *options)
+    assert code == 2 and message in err and len(err.splitlines()) == 1
+
+
+def test_a_picture_without_boxes_fails_alone(tinypose, crowd, photo, heads, tmp_path):
+    arguments = ("photo.png", "photos", "--boxes", "boxes.json", "--json", "p.json")
+    code, _, err = tinypose("predict", *arguments, "--model", heads)
+    assert code == 1 and "in boxes.json for photo.png, found none" in err
+    value = json.loads((tmp_path / "p.json").read_text())
+    assert len(value["results"]) == 2 and len(value["failures"]) == 1
 
 
 def test_video_is_annotated_frame_by_frame(tinypose, video, heads, tmp_path):
@@ -238,6 +400,9 @@ def test_flip_and_threads_are_passed_on(tinypose, photo, heads):
         pytest.param(["--box", "1,2,0,4"], "positive width and height", id="no_width"),
         pytest.param(["--heatmaps"], "--save DIR with --heatmaps", id="heatmaps"),
         pytest.param(["--json", "-", "--csv", "-"], "only one of", id="two_outputs"),
+        pytest.param(
+            ["--json", "a.txt", "--csv", "./a.txt"], "found a.txt for both", id="same"
+        ),
         pytest.param(["--json", "photo.png"], "found the source", id="over_source"),
         pytest.param(["--csv", "."], "found folder", id="csv_folder"),
         pytest.param(

@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,18 @@ def test_heads_give_float_heatmaps_for_any_batch(dot_models, crops, kind):
     assert peak_cells(heatmaps[0]).tolist() == cells.tolist()
     assert peak_cells(heatmaps[1]).tolist() == (cells + np.array([-1, 2])).tolist()
     assert 0.4 < heatmaps[0].max() <= 1 and abs(heatmaps[2]).max() < 0.01
+
+
+@pytest.mark.parametrize("kind", ["heads", "keras"])
+def test_threads_may_share_a_model(dot_models, kind):
+    shades = np.random.default_rng(0).integers(0, 256, (8, 64, 48, 3), np.uint8)
+    backend = open_backend(dot_models(kind))
+    alone = [backend(shade[None]) for shade in shades]
+    fresh = open_backend(dot_models(kind))
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20 if kind == "heads" else 2):
+            together = list(threads.map(lambda shade: fresh(shade[None]), shades))
+            assert all(map(np.array_equal, alone, together))
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8"])

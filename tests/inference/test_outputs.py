@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -105,6 +106,8 @@ def test_csv_has_a_line_per_keypoint(results):
         "x": "3.0",
         "y": "4.57",
         "score": "0.25",
+        "found": "true",
+        "person": "0",
     }
 
 
@@ -139,6 +142,26 @@ def test_video_reads_back(tmp_path):
     red, green, blue = frames[4].reshape(-1, 3).mean(axis=0)
     assert (red, green, blue) == pytest.approx((200, 160, 0), abs=12)
     assert [p.name for p in path.parent.iterdir()] == ["v.mp4"]
+
+
+def test_video_of_any_name_and_speed_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # To FFmpeg, what stands before a colon is a protocol; a frame per hour is
+    # slower than its codec writes.
+    with video_writer(Path("cam1:front.mp4"), 1 / 3600) as write:
+        write(solid(180), 0.0)
+        write(solid(180), 100.0)
+    assert len(read_video(tmp_path / "cam1:front.mp4")[0]) == 2
+
+
+def test_video_of_a_name_over_which_opencv_crashes_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b"b\xe9.mp4")
+    with pytest.raises(
+        TinyposeError, match=r"b.udce9\.mp4: expected a video of a name"
+    ):
+        with video_writer(path, 10.0):
+            pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("hw", [(47, 63), (2, 3), (48, 63)], ids=str)

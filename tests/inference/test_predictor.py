@@ -310,3 +310,23 @@ def test_a_model_says_what_score_is_too_little(dot_models, tmp_path):
     replace_metadata(path, replace(read_metadata(path), usual_score=0.75))
     assert Predictor(path).least_score == pytest.approx(0.4875)
     assert unknown == LEAST_MEAN_SCORE
+
+
+def test_regression_looks_closer_though_its_scores_do_not_grow(
+    dot_metadata, monkeypatch
+):
+    class Regression:
+        """Says that the person fills the middle half of whatever it sees."""
+
+        metadata = replace(dot_metadata, output="coordinates", heatmap_hw=None)
+
+        def __call__(self, crops):
+            points = [[-0.25, -0.25], [0.25, -0.25], [0.0, 0.25]]
+            return np.repeat(np.float32([points]), len(crops), axis=0)
+
+    module = "tinypose.inference.predictor"
+    monkeypatch.setattr(f"{module}.open_backend", lambda path, **_: Regression())
+    monkeypatch.setattr(f"{module}.find_model", lambda model: model)
+    pose = Predictor("any")(np.zeros((640, 480, 3), np.uint8))
+    # Three passes: half of the padded crop each time.
+    assert pose.box_xywh[3] < 640 / 4

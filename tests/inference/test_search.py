@@ -104,6 +104,23 @@ def test_refinement_keeps_the_best_of_its_passes():
     assert next(scores, None) is None
 
 
+@pytest.mark.parametrize(
+    "share, expected",
+    [pytest.param(1.0, 90, id="all_inside"), pytest.param(0.25, 0, id="most_outside")],
+)
+def test_without_graded_scores_the_last_pass_counts(share, expected):
+    # A regression gives 1 for what is within the crop, however far away.
+    def predict(boxes):
+        points = boxes[:, None, :2] + SHAPE + 30
+        values = np.arange(len(SHAPE)) < share * len(SHAPE)
+        return points.astype(np.float32), np.float32(values)[None]
+
+    start = Candidate(np.array([0.0, 0, 50, 50]), np.float32(SHAPE), np.ones(4))
+    moved = refine(predict, start, graded=False).keypoints_xy - SHAPE
+    assert moved == pytest.approx(np.full((4, 2), expected))
+    assert refine(predict, start).keypoints_xy == pytest.approx(SHAPE)
+
+
 def test_refinement_stops_when_the_box_stays():
     calls = []
 

@@ -124,15 +124,47 @@ def test_video_gives_rgb_frames_with_their_times(tmp_path):
     assert red > 180 and green < 20 and blue < 20
 
 
+def write_gif(path, delays):
+    """Write a GIF of 1 x 1 frames, black and white, by hand; delays in 1/100 s."""
+    data = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff"
+    for index, delay in enumerate(delays):
+        data += b"\x21\xf9\4\0" + delay.to_bytes(2, "little") + b"\0\0"
+        data += b",\0\0\0\0\1\0\1\0\0\2\2" + (b"\x44", b"\x4c")[index % 2] + b"\1\0"
+    path.write_bytes(data + b";")
+
+
+@pytest.mark.parametrize(
+    "delays, fps",
+    [([10, 50, 20, 100, 10], 10), ([200] * 3, 0.5)],
+    ids=["uneven", "slow"],
+)
+def test_frames_come_when_the_file_says(tmp_path, delays, fps):
+    path = tmp_path / "uneven.gif"
+    write_gif(path, delays)
+    with open_source(find_sources([str(path)])[0]) as opened:
+        times = [frame.time_s for frame in opened]
+        # At the mean rate the short frames would be left out of a copy.
+        assert opened.fps == pytest.approx(fps)
+    assert times == pytest.approx(np.cumsum([0, *delays[:-1]]) / 100)
+
+
+def test_slow_video_keeps_its_times(tmp_path):
+    write_video(tmp_path / "slow.mp4", num_frames=3, fps=0.5)
+    with open_source(find_sources([str(tmp_path / "slow.mp4")])[0]) as opened:
+        assert opened.fps == 0.5
+        assert [frame.time_s for frame in opened] == pytest.approx([0, 2, 4])
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "cam1:front.mp4", num_frames=3)
+    with open_source(find_sources(["cam1:front.mp4"])[0]) as opened:
+        assert opened.name == "cam1:front.mp4" and len(list(opened)) == 3
+
+
 def test_gif_is_a_video(tmp_path):
-    # A GIF of two 1 x 1 frames, black and white, written by hand.
-    header = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff"
-    frames = [
-        b"\x21\xf9\4\0\x0a\0\0\0,\0\0\0\0\1\0\1\0\0\2\2" + bits + b"\1\0"
-        for bits in (b"\x44", b"\x4c")
-    ]
     path = tmp_path / "blink.gif"
-    path.write_bytes(header + b"".join(frames) + b";")
+    write_gif(path, [10, 10])
     (source,) = find_sources([str(path)])
     assert source.kind == "video"
     with open_source(source) as opened:
@@ -168,7 +200,7 @@ def test_empty_file_is_named(tmp_path):
 class FakeCapture:
     """A reader with a given number of readable frames."""
 
-    def __init__(self, announced, readable, fps=10.0, side=8):
+    def __init__(self, announced, readable, fps=10.0, side=8, times_ms=()):
         self.values = {
             cv2.CAP_PROP_FRAME_COUNT: announced,
             cv2.CAP_PROP_FPS: fps,
@@ -176,12 +208,15 @@ class FakeCapture:
             cv2.CAP_PROP_FRAME_HEIGHT: side,
         }
         self.left = readable
+        self.times_ms = list(times_ms)
         self.released = False
 
     def isOpened(self):
         return True
 
     def get(self, key):
+        if key == cv2.CAP_PROP_POS_MSEC:
+            return self.times_ms.pop(0) if self.times_ms else 0.0
         return self.values[key]
 
     def read(self):
@@ -236,6 +271,23 @@ def test_senseless_frame_rate_is_replaced(capture, fps):
     with open_source(source) as frames:
         assert frames.fps == sources.DEFAULT_FPS
         assert [frame.time_s for frame in frames] == pytest.approx([0, 0.04, 0.08])
+
+
+@pytest.mark.parametrize(
+    "times_ms, times_s",
+    [
+        pytest.param([0, 90, 260], [0, 0.09, 0.26], id="stated"),
+        pytest.param([500, 600, 800], [0, 0.1, 0.3], id="late_start"),
+        pytest.param([0, 0, 0], [0, 0.1, 0.2], id="none"),
+        pytest.param([0, 150, 150], [0, 0.15, 0.25], id="stands_still"),
+        pytest.param([0, float("nan"), -5], [0, 0.1, 0.2], id="senseless"),
+        pytest.param([0, 1e9, 150], [0, 0.1, 0.15], id="damaged"),
+    ],
+)
+def test_times_grow_whatever_the_file_says(capture, times_ms, times_s):
+    _, source = capture(announced=3, readable=3, times_ms=times_ms)
+    with open_source(source) as frames:
+        assert [frame.time_s for frame in frames] == pytest.approx(times_s)
 
 
 def test_huge_frames_are_refused_before_they_are_read(capture):

@@ -109,6 +109,61 @@ def test_clearly_better_place_is_moved_to_unless_the_user_chose(predictor, chose
     assert (poses[-1].keypoints_xy[0, 0] < 100) != chosen
 
 
+class Crowd(FakePredictor):
+    """Two people; the first one, whom the user chose, is hidden on some frames."""
+
+    def __init__(self):
+        super().__init__()
+        self.people_xy = [at(300, 200), at(390, 200)]
+        self.hidden = False
+
+    def __call__(self, image, box_xywh=None):
+        best = None
+        for person_xy in self.people_xy[self.hidden :]:
+            self.person_xy = person_xy
+            pose = self._look(image, box_xywh)
+            if best is None or pose.score > best.score:
+                best = pose
+        return best
+
+
+def follow_chosen(hidden_frames, num_frames):
+    """Return where the person at the left was seen on each frame; None if not."""
+    crowd = Crowd()
+    track = Tracker(crowd, smooth=False, box_xywh=TIGHT)
+    seen = []
+    for index in range(num_frames):
+        crowd.hidden = index in hidden_frames
+        pose = track(FRAME, index / 25)
+        seen.append(float(pose.keypoints_xy[0, 0]) if track.found else None)
+    return seen
+
+
+@pytest.mark.parametrize("count", [1, tracking.KEEP_CHOSEN - 1])
+def test_chosen_person_is_waited_for(count):
+    hidden = range(4, 4 + count)
+    seen = follow_chosen(hidden, 20)
+    assert seen == [None if index in hidden else 320.0 for index in range(20)]
+
+
+def test_chosen_person_who_stays_away_is_given_up():
+    seen = follow_chosen(range(4, 100), 60)
+    gone = 4 + tracking.KEEP_CHOSEN
+    assert seen[4:gone] == [None] * tracking.KEEP_CHOSEN and seen[gone] == 410.0
+    # The other one was not chosen, but is followed like anyone.
+    assert set(seen[gone:]) == {410.0}
+
+
+def test_chosen_person_may_leave_the_picture(predictor):
+    track = Tracker(predictor, smooth=False, box_xywh=TIGHT)
+    track(FRAME, 0.0)
+    predictor.person_xy = None
+    track._box = np.array([700.0, 200, 40, 100])
+    track(FRAME, 0.1)
+    assert not track.found
+    assert predictor.calls[-1].tolist() == [-0.5, -0.5, 600, 400]
+
+
 def test_given_box_is_followed_without_a_search(predictor):
     track = Tracker(predictor, smooth=False, box_xywh=TIGHT)
     track(FRAME, 0.0)

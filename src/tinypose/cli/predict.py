@@ -3,18 +3,22 @@
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tinypose.errors import UsageError
-from tinypose.files import explain_os_errors, write_text
+from tinypose.files import explain_os_errors, is_special, real_path, write_text
 
 if TYPE_CHECKING:
+    from tinypose.cli.predict_job import PredictJob
     from tinypose.inference.sources import Source
 
 STDOUT = "-"
+STDOUT_DEVICE = "/dev/stdout"
+"""Written to by name, it would begin anew what was said before."""
 
 
 def predict(
@@ -28,7 +32,9 @@ def predict(
     model: Annotated[
         str,
         typer.Option(
-            help="A shipped model's name, a .tflite or .keras file, or a run folder."
+            help="A shipped model's name, a run folder, or what was exported: a "
+            ".tflite, .onnx or .keras file, the folder of a SavedModel or for a "
+            "microcontroller."
         ),
     ] = "small",
     box: Annotated[
@@ -37,6 +43,14 @@ def predict(
             help="The person's tight box in pixels; in a video, of the first frame. "
             "Without it the person is searched.",
             metavar="X,Y,W,H",
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="The tight boxes of all people in pictures, as COCO-style JSON: "
+            "a detector's images and annotations with bbox.",
+            metavar="FILE",
         ),
     ] = None,
     save: Annotated[
@@ -97,26 +111,35 @@ def predict(
     if "" in sources or model == "":
         raise UsageError("expected a path or a name, found an empty one")
     box_xywh = None if box is None else _parse_box(box)
+    if box is not None and boxes is not None:
+        raise UsageError("expected only one of --box and --boxes, found both")
     if heatmaps and save is None:
         raise UsageError("expected --save DIR with --heatmaps, found none")
+    json, csv = (STDOUT if name == STDOUT_DEVICE else name for name in (json, csv))
     if json == csv == STDOUT:
         raise UsageError("expected only one of --json and --csv to be -, found both")
 
     from tinypose.cli.predict_job import PredictJob
     from tinypose.inference.outputs import OutputNames, Results
+    from tinypose.inference.person_boxes import PersonBoxes
     from tinypose.inference.predictor import Predictor
     from tinypose.inference.sources import find_sources
 
     found = find_sources(sources)
-    _check_outputs(found, save, json, csv)
+    _check_outputs(found, boxes, save, json, csv)
+    videos = [source.name for source in found if not source.is_picture]
+    if boxes is not None and videos:
+        raise UsageError(f"--boxes: expected pictures only, found {videos[0]}")
+    person_boxes = None if boxes is None else PersonBoxes(boxes)
     predictor = Predictor(model, num_threads=threads, flip_test=flip)
     if heatmaps:
         predictor.require_heatmaps()
     job = PredictJob(
         predictor=predictor,
-        results=Results(predictor.metadata),
+        results=Results(predictor.metadata, keep_poses=bool(json or csv)),
         names=OutputNames(save, found) if save else None,
         box_xywh=box_xywh,
+        person_boxes=person_boxes,
         heatmaps=heatmaps,
         min_score=min_score,
         smooth=smooth,
@@ -124,17 +147,39 @@ def predict(
         table=len(found) == 1 and not (save or json or csv),
         to_stderr=STDOUT in (json, csv),
     )
-    interrupted = job.run(found)
-    for target, text in [(json, job.results.to_json), (csv, job.results.to_csv)]:
-        if target == STDOUT:
-            typer.echo(text(), nl=False)
-        elif target is not None:
-            write_text(target, text())
-            job.say(f"wrote {target}")
+    try:
+        interrupted = job.run(found)
+    finally:
+        # Whatever ended the work: what was found until then is kept.
+        _write_results(job, json, csv)
     if interrupted:
         raise KeyboardInterrupt
     if job.results.failures:
         raise typer.Exit(1)
+
+
+def _write_results(job: "PredictJob", json: str | None, csv: str | None) -> None:
+    """Write what was found; an output that fails does not cost the other."""
+    failures = []
+    for target, text in [(json, job.results.to_json), (csv, job.results.to_csv)]:
+        try:
+            _write_result(job, target, text)
+        except Exception as error:
+            failures.append(error)
+    for failure in failures[1:]:
+        typer.echo(f"tinypose: error: {failure}", err=True)
+    if failures:
+        raise failures[0]
+
+
+def _write_result(
+    job: "PredictJob", target: str | None, text: Callable[[], str]
+) -> None:
+    if target == STDOUT:
+        typer.echo(text(), nl=False)
+    elif target is not None:
+        write_text(target, text())
+        job.say(f"wrote {target}")
 
 
 def _parse_box(text: str) -> tuple[float, ...]:
@@ -156,11 +201,19 @@ def _parse_box(text: str) -> tuple[float, ...]:
 
 
 def _check_outputs(
-    sources: "list[Source]", save: Path | None, json: str | None, csv: str | None
+    sources: "list[Source]",
+    boxes: Path | None,
+    save: Path | None,
+    json: str | None,
+    csv: str | None,
 ) -> None:
     """Raise now, not after all the work, if the results cannot be written."""
-    read = {source.path.resolve() for source in sources if source.path}
+    read = {path.resolve() for path in (boxes, *(s.path for s in sources)) if path}
     files = [Path(name) for name in (json, csv) if name not in (None, STDOUT)]
+    if len(files) == 2 and files[0].resolve() == files[1].resolve():
+        raise UsageError(
+            f"expected two files for --json and --csv, found {files[0]} for both"
+        )
     for path in files:
         if path.resolve() in read:
             raise UsageError(
@@ -171,7 +224,8 @@ def _check_outputs(
             raise UsageError(f"expected a file for the results, found folder {path}")
     if save is not None and save.exists() and not save.is_dir():
         raise UsageError(f"expected --save to be a folder, found the file {save}")
-    for folder in [*({path.parent for path in files}), *([save] if save else [])]:
+    folders = {real_path(path).parent for path in files if not is_special(path)}
+    for folder in [*folders, *([save] if save else [])]:
         with explain_os_errors(folder, "write into"):
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -14,8 +14,11 @@ import typer
 from tinypose.cli.stopping import stop_requested
 from tinypose.drawing.skeletons import draw_pose, heatmap_grid
 from tinypose.errors import TinyposeError
+from tinypose.files import printable
 from tinypose.images import Image, write_image
+from tinypose.inference.inputs import image_hw
 from tinypose.inference.outputs import OutputNames, Results, video_writer
+from tinypose.inference.person_boxes import PersonBoxes
 from tinypose.inference.pose import Pose
 from tinypose.inference.predictor import Predictor
 from tinypose.inference.sources import Frame, Source, open_source
@@ -59,6 +62,7 @@ class PredictJob:
     results: Results
     names: OutputNames | None
     box_xywh: tuple[float, ...] | None
+    person_boxes: PersonBoxes | None
     heatmaps: bool
     min_score: float
     smooth: bool
@@ -77,6 +81,9 @@ class PredictJob:
                     self.results.fail(source, error)
                     name = "" if source.name in str(error) else f"{source.name}: "
                     typer.echo(f"tinypose: error: {name}{error}", err=True)
+                except Exception as error:
+                    self.results.fail(source, error)
+                    raise
                 if stopped():
                     return True
         return False
@@ -87,27 +94,43 @@ class PredictJob:
         with open_source(source) as frames:
             bar.start(source.name, 1)
             for frame in frames:
-                pose = self.predictor(frame.image, self.box_xywh)
+                poses = self._people(source, frame.image)
                 bar.step()
-        # With a box, somebody said that there is a person.
-        found = self.box_xywh is not None or pose.score >= self.predictor.least_score
-        self.results.add(source, frame, pose, found=found)
-        self.say(self._summary(source, pose, found))
-        if self.table:
-            for line in _table(pose):
+        if not poses:
+            self.say(f"{source.name}: nobody")
+        for person, pose in enumerate(poses):
+            found = self._is_given or pose.score >= self.predictor.least_score
+            self.results.add(source, frame, pose, found=found, person=person)
+            name = source.name
+            name += f", person {person}" if len(poses) > 1 else ""
+            self.say(self._summary(name, pose, found))
+            for line in _table(pose) if self.table else ():
                 self.say(line)
+        if self.table and self.person_boxes is None:
             name = shlex.quote(source.name)
             self.say(f"to see them:  tinypose predict {name} --save out")
         if self.names:
-            self._save_picture(source, frame, pose, self.names)
+            self._save_picture(source, frame, poses, self.names)
+
+    @property
+    def _is_given(self) -> bool:
+        """Whether somebody said where there is a person."""
+        return self.box_xywh is not None or self.person_boxes is not None
+
+    def _people(self, source: Source, image: Image) -> list[Pose]:
+        """Return the poses of all people in a picture whose boxes are known."""
+        if self.person_boxes is None or source.path is None:
+            return [self.predictor(image, self.box_xywh)]
+        boxes = self.person_boxes(source.path, image_hw(image))
+        return self.predictor.predict_batch([image] * len(boxes), boxes)
 
     def _save_picture(
-        self, source: Source, frame: Frame, pose: Pose, names: OutputNames
+        self, source: Source, frame: Frame, poses: Sequence[Pose], names: OutputNames
     ) -> None:
         path = names(source, "_pose.jpg")
-        write_image(path, self._draw(frame.image, pose, READABLE_SIDE))
+        write_image(path, self._draw(frame.image, poses, READABLE_SIDE))
         self.say(f"  wrote {path}")
-        if self.heatmaps:
+        for pose in poses if self.heatmaps else ():
             maps, _ = self.predictor.heatmaps(frame.image, pose.box_xywh)
             crop, _ = self.predictor.crop(frame.image, pose.box_xywh)
             path = names(source, "_heatmaps.jpg")
@@ -140,7 +163,7 @@ class PredictJob:
                     count += 1
                     seen += tracker.found
                     if write and tracker.found:
-                        write(self._draw(frame.image, pose), frame.time_s)
+                        write(self._draw(frame.image, [pose]), frame.time_s)
                     elif write:
                         write(frame.image, frame.time_s)
                     bar.step()
@@ -156,27 +179,32 @@ class PredictJob:
         if failure:
             raise failure
 
-    def _draw(self, image: Image, pose: Pose, enlarge_to: int = 0) -> Image:
-        return draw_pose(
-            image,
-            pose.keypoints_xy,
-            pose.skeleton,
-            scores=pose.scores,
-            min_score=self.min_score,
-            enlarge_to=enlarge_to,
-        )
+    def _draw(self, image: Image, poses: Sequence[Pose], enlarge_to: int = 0) -> Image:
+        drawn = image
+        for pose in poses:
+            # The first one enlarges the picture for all.
+            factor = drawn.shape[0] // image.shape[0]
+            drawn = draw_pose(
+                drawn,
+                (pose.keypoints_xy + 0.5) * factor - 0.5,
+                pose.skeleton,
+                scores=pose.scores,
+                min_score=self.min_score,
+                enlarge_to=enlarge_to,
+            )
+        return drawn
 
-    def _summary(self, source: Source, pose: Pose, found: bool) -> str:
+    def _summary(self, name: str, pose: Pose, found: bool) -> str:
         count = int((pose.scores >= self.min_score).sum())
         doubt = "" if found else "perhaps nobody, "
         return (
-            f"{source.name}: {doubt}{count} of {len(pose.scores)} keypoints score "
+            f"{name}: {doubt}{count} of {len(pose.scores)} keypoints score "
             f"{self.min_score:g} or more, {pose.score:.2f} on average"
         )
 
     def say(self, line: str) -> None:
         """Tell the user, beside the data if these go to standard output."""
-        typer.echo(line, err=self.to_stderr)
+        typer.echo(printable(line), err=self.to_stderr)
 
 
 def _table(pose: Pose) -> list[str]:

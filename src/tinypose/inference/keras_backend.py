@@ -1,5 +1,6 @@
 """Run a ``.keras`` file with Keras."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,12 @@ class KerasBackend:
         )
         check_shape(path, "an output", prediction.shape, output_shape(self.metadata))
         self._model = keras.Model(pictures, prediction)
+        self._lock = threading.Lock()
 
     def __call__(self, crops: Image) -> NDArray[np.float32]:
         """Return the model's output for crops (batch, height, width, 3)."""
         if len(crops) == 0:
             return no_output(self.metadata)
-        return np.asarray(self._model.predict_on_batch(crops), np.float32)
+        # The first call builds the function that all others use.
+        with self._lock:
+            return np.asarray(self._model.predict_on_batch(crops), np.float32)

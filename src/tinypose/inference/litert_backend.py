@@ -1,5 +1,6 @@
 """Run a ``.tflite`` file with LiteRT."""
 
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class LiteRTBackend:
         self._input, self._output = self._checked_tensors(path)
         self._batch = int(self._input["shape"][0])
         self._levels = _quantised_levels(self._input, path)
+        self._lock = threading.Lock()
 
     def __call__(self, crops: Image) -> NDArray[np.float32]:
         """Return the model's output for crops (batch, height, width, 3)."""
@@ -54,11 +56,12 @@ class LiteRTBackend:
     def _run(self, crops: Image) -> NDArray[np.float32]:
         """Return the output for as many crops as the file's batch."""
         values = crops if self._levels is None else self._levels[crops]
-        self._interpreter.set_tensor(self._input["index"], values)
-        self._interpreter.invoke()
-        return _dequantise(
-            self._interpreter.get_tensor(self._output["index"]), self._output
-        )
+        # Input and output lie in the interpreter: one thread after the other.
+        with self._lock:
+            self._interpreter.set_tensor(self._input["index"], values)
+            self._interpreter.invoke()
+            output = self._interpreter.get_tensor(self._output["index"])
+        return _dequantise(output, self._output)
 
     def _checked_tensors(self, path: str | Path) -> tuple[Any, Any]:
         """Return input and output of the file, if they are as it says."""

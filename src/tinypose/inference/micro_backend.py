@@ -1,5 +1,6 @@
 """Run a folder for microcontrollers as a microcontroller does."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from tinypose.inference.litert_backend import LiteRTBackend
 from tinypose.inference.shapes import in_batches
 from tinypose.micro_folder import read_micro_folder
 from tinypose.micro_interpreter import ROOM, MicroInterpreter, input_values
+
+_LOCK = threading.Lock()
+"""Of all interpreters: each hears what the process says on standard error."""
 
 
 class MicroBackend:
@@ -47,6 +51,7 @@ class MicroBackend:
         return in_batches(self._run, crops, 1, self.metadata)
 
     def _run(self, crops: Image) -> NDArray[np.float32]:
-        steps = self._interpreter(input_values(crops)).astype(np.float32)
+        with _LOCK:
+            steps = self._interpreter(input_values(crops)).astype(np.float32)
         real = (steps - self._folder.zero_point) * np.float32(self._folder.scale)
         return np.asarray(real, np.float32)

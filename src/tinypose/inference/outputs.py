@@ -14,14 +14,20 @@ import numpy as np
 
 from tinypose.drawing.sheets import letterbox
 from tinypose.errors import TinyposeError
-from tinypose.files import atomic_path
+from tinypose.files import atomic_path, printable
 from tinypose.images import Image
 from tinypose.inference.pose import Pose
-from tinypose.inference.sources import Frame, Source
+from tinypose.inference.sources import Frame, Source, video_name
 from tinypose.metadata import Metadata
 from tinypose.quiet import quiet_stderr
 
-CSV_HEADER = ("source", "frame", "time_s", "keypoint", "x", "y", "score")
+CSV_HEADER = (
+    *("source", "frame", "time_s", "keypoint", "x", "y", "score", "found"),
+    "person",
+)
+
+MIN_FPS = 0.01
+"""Slower videos cannot be written; their pictures are repeated."""
 
 
 class OutputNames:
@@ -53,30 +59,50 @@ class Results:
 
     Args:
         metadata: Of the model that predicts.
+        keep_poses: False where nobody will ask for them: a webcam's day is long.
     """
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, *, keep_poses: bool = True) -> None:
         self._metadata = metadata
-        self._poses: list[tuple[str, Frame, Pose, bool]] = []
+        self._keep_poses = keep_poses
+        self._poses: list[tuple[str, Frame, Pose, bool, int]] = []
         self.failures: list[dict[str, str]] = []
 
     def add(
-        self, source: Source, frame: Frame, pose: Pose, *, found: bool = True
+        self,
+        source: Source,
+        frame: Frame,
+        pose: Pose,
+        *,
+        found: bool = True,
+        person: int = 0,
     ) -> None:
-        """Note the pose in a frame, and whether it is believed to be somebody's."""
+        """Note a pose in a frame.
+
+        Args:
+            source: Where the frame is from.
+            frame: The frame.
+            pose: The pose.
+            found: Whether it is believed to be somebody's.
+            person: Whose, of the frame's people, from 0.
+        """
+        if not self._keep_poses:
+            return
         # The picture is not needed, only where it stands and its size.
         blank = np.broadcast_to(np.uint8(0), frame.image.shape)
         small = Frame(blank, frame.index, frame.time_s)
-        self._poses.append((source.name, small, pose, found))
+        self._poses.append((printable(source.name), small, pose, found, person))
 
     def fail(self, source: Source, error: Exception) -> None:
         """Note that a source could not be predicted, or not to its end."""
-        self.failures.append({"source": source.name, "error": str(error)})
+        self.failures.append(
+            {"source": printable(source.name), "error": printable(str(error))}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that was found as plain values, as ``--json`` writes it."""
         return {
-            "model": self._metadata.name,
+            "model": printable(self._metadata.name),
             "skeleton": self._metadata.skeleton.to_dict(),
             "results": [
                 {
@@ -85,9 +111,10 @@ class Results:
                     "time_s": round(frame.time_s, 4),
                     "image_hw": list(frame.image.shape[:2]),
                     "found": found,
+                    "person": person,
                     **pose.to_dict(),
                 }
-                for name, frame, pose, found in self._poses
+                for name, frame, pose, found, person in self._poses
             ],
             "failures": self.failures,
         }
@@ -108,7 +135,7 @@ class Results:
         return buffer.getvalue()
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
-        for name, frame, pose, _ in self._poses:
+        for name, frame, pose, found, person in self._poses:
             for keypoint in pose.to_dict()["keypoints"]:
                 yield (
                     name,
@@ -118,6 +145,8 @@ class Results:
                     keypoint["x"],
                     keypoint["y"],
                     keypoint["score"],
+                    str(found).lower(),
+                    person,
                 )
 
 
@@ -144,6 +173,7 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[Image, float], No
     Raises:
         TinyposeError: the video cannot be written, or not to its end.
     """
+    video_name(path)  # refuses the name that the user knows
     with atomic_path(path) as temporary:
         writer = _Writer(temporary, fps, path)
         try:
@@ -157,7 +187,8 @@ class _Writer:
     """OpenCV's writer, opened by the first picture, checked at the end."""
 
     def __init__(self, temporary: Path, fps: float, path: Path) -> None:
-        self._temporary, self._fps, self._path = temporary, fps, path
+        self._name, self._fps = video_name(temporary), max(fps, MIN_FPS)
+        self._path = path
         self._writer: Any = None
         self._hw = (0, 0)
         self._count = 0
@@ -176,7 +207,7 @@ class _Writer:
         # The codec stores colour for 2x2 pixels: sides must be even.
         self._hw = (image.shape[0] + 1) // 2 * 2, (image.shape[1] + 1) // 2 * 2
         self._writer = cv2.VideoWriter(
-            str(self._temporary),
+            self._name,
             cv2.VideoWriter.fourcc(*"mp4v"),
             self._fps,
             (self._hw[1], self._hw[0]),
@@ -194,7 +225,7 @@ class _Writer:
     def check(self) -> None:
         # OpenCV does not say when a disk is full.
         with quiet_stderr():
-            reader = cv2.VideoCapture(str(self._temporary))
+            reader = cv2.VideoCapture(self._name)
         complete = reader.get(cv2.CAP_PROP_FRAME_COUNT) == self._count > 0
         reader.release()
         if not complete:

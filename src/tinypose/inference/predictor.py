@@ -41,9 +41,12 @@ with the mean of both, 50.7 with the mean where they agree and else the surer.
 class Predictor:
     """Find the keypoints of the person in a picture.
 
+    Threads may share one: each gets its own results, and where the runtime can
+    compute for one only, they take turns.
+
     Args:
-        model: Name of a shipped model, a ``.tflite`` or ``.keras`` file that
-            tinypose wrote, or the folder of a training run.
+        model: Name of a shipped model, the folder of a training run, or a file
+            or folder that tinypose exported.
         num_threads: Threads for a ``.tflite`` model; None for the machine's.
         flip_test: Also look at each crop mirrored, and combine: slower and
             a little more accurate.
@@ -213,6 +216,8 @@ class Predictor:
             lambda boxes: self._locate([picture] * len(boxes), list(boxes)),
             image_hw(picture),
             padding=self.metadata.padding,
+            # A regression does not say how sure it is: see its codec.
+            graded=self.metadata.raw_output == "heatmaps",
         )
         return self._pose(best.keypoints_xy, best.scores, best.box_xywh)
 

@@ -72,7 +72,11 @@ class Candidate:
 
 
 def find_person(
-    predict: PredictBoxes, image_hw: tuple[int, int], *, padding: float
+    predict: PredictBoxes,
+    image_hw: tuple[int, int],
+    *,
+    padding: float,
+    graded: bool = True,
 ) -> Candidate:
     """Return the best pose found anywhere in a picture.
 
@@ -84,23 +88,30 @@ def find_person(
         predict: Runs the model on boxes of this picture.
         image_hw: Height and width of the picture.
         padding: How much larger than a box the model's crop is.
+        graded: Whether scores say how sure the model is; see ``refine``.
     """
     whole = _candidates(predict, whole_picture_box(image_hw, padding)[None])
-    best = refine(predict, whole[0])
+    best = refine(predict, whole[0], graded=graded)
     if best.score >= SURE_SCORE:
         return best
     windows = _candidates(predict, window_boxes(image_hw, padding))
     windows.sort(key=lambda candidate: -candidate.score)
-    refined = [refine(predict, window) for window in windows[:NUM_REFINED]]
+    refined = [
+        refine(predict, window, graded=graded) for window in windows[:NUM_REFINED]
+    ]
     found = max(refined, key=lambda candidate: candidate.score)
     return found if found.score > CLEARLY_BETTER * best.score else best
 
 
-def refine(predict: PredictBoxes, start: Candidate) -> Candidate:
+def refine(
+    predict: PredictBoxes, start: Candidate, *, graded: bool = True
+) -> Candidate:
     """Look closer, pass by pass; return the pose with the best mean score.
 
     Ends when the box hardly changes, when too few keypoints are confident or
-    after ``MAX_PASSES``.
+    after ``MAX_PASSES``. Where scores are not ``graded``, only 1 for keypoints
+    within the crop and 0 for others, they do not tell a close look from one from
+    afar: the last pass counts, unless it is of ``SURE_SCORE`` no more.
     """
     best = latest = start
     for _ in range(MAX_PASSES):
@@ -108,7 +119,7 @@ def refine(predict: PredictBoxes, start: Candidate) -> Candidate:
         if box is None or overlap(box, latest.box_xywh) >= SAME_BOX:
             break
         latest = _candidates(predict, box[None])[0]
-        if latest.score > best.score:
+        if latest.score > best.score or (not graded and latest.score >= SURE_SCORE):
             best = latest
     return best
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from tinypose.errors import TinyposeError
-from tinypose.files import explain_os_errors, require_file
+from tinypose.files import explain_os_errors, printable, require_file
 from tinypose.images import MAX_PIXELS, PICTURE_SUFFIXES, Image, read_image
 from tinypose.quiet import quiet_stderr
 
@@ -24,6 +24,12 @@ VIDEO_SUFFIXES = (
 MAX_VIDEO_BYTES = 1024**4
 DEFAULT_FPS = 25.0
 """For a video that does not say how fast it runs."""
+
+MAX_FPS = 1000.0
+
+LONG_STEP_S = 600.0
+LONG_STEP_FRAMES = 10
+"""A frame that comes later than both after the one before has a damaged time."""
 
 MISSING_SHARE = 0.1
 """So much fewer frames than a video announces may be a rounding."""
@@ -90,14 +96,15 @@ class Frames:
 
     Args:
         name: What the user sees.
-        pictures: The pictures (height, width, 3) uint8 RGB, in order.
-        fps: Frames per second.
+        pictures: The pictures (height, width, 3) uint8 RGB, in order, each with
+            the time in seconds that its file states; 0 where it states none.
+        fps: Frames per second; of a GIF, the most that it shows.
         num_frames: How many frames it announces; 0 where that is not known.
         live: Whether the frames come as they happen, at their own times.
     """
 
     name: str
-    pictures: Iterator[Image]
+    pictures: Iterator[tuple[Image, float]]
     fps: float = DEFAULT_FPS
     num_frames: int = 0
     live: bool = False
@@ -110,9 +117,15 @@ class Frames:
                 than announced.
         """
         count, start = 0, time.monotonic()
-        for picture in self.pictures:
-            elapsed = time.monotonic() - start if self.live else count / self.fps
-            yield Frame(picture, count, elapsed)
+        time_s = first_stated = 0.0
+        for picture, stated in self.pictures:
+            if self.live:
+                time_s = time.monotonic() - start
+            elif count == 0:
+                first_stated = stated
+            else:
+                time_s = self._next_time(time_s, stated - first_stated)
+            yield Frame(picture, count, time_s)
             count += 1
         if count == 0:
             raise TinyposeError(
@@ -124,6 +137,13 @@ class Frames:
                 "the video truncated? What was found is kept"
             )
 
+    def _next_time(self, before_s: float, stated_s: float) -> float:
+        """Return when a frame is shown; frames may come at uneven times."""
+        longest = max(LONG_STEP_S, LONG_STEP_FRAMES / self.fps)
+        if before_s < stated_s <= before_s + longest:
+            return stated_s
+        return before_s + 1 / self.fps
+
 
 @contextmanager
 def open_source(source: Source) -> Iterator[Frames]:
@@ -134,27 +154,65 @@ def open_source(source: Source) -> Iterator[Frames]:
     """
     if source.is_picture and source.path is not None:
         picture = read_image(source.path)
-        yield Frames(name=source.name, pictures=iter([picture]), num_frames=1)
+        yield Frames(name=source.name, pictures=iter([(picture, 0.0)]), num_frames=1)
         return
     if source.path is not None:
         require_file(source.path, "a video", max_bytes=MAX_VIDEO_BYTES)
-    with quiet_stderr():  # FFmpeg complains in its own words
-        capture = cv2.VideoCapture(
-            source.device if source.path is None else str(source.path)
-        )
+    capture = _open_capture(source)
     try:
         _check_capture(capture, source)
-        fps = capture.get(cv2.CAP_PROP_FPS)
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         yield Frames(
             name=source.name,
             pictures=_captured(capture),
-            fps=fps if 1 <= fps <= 1000 else DEFAULT_FPS,
+            fps=_frame_rate(capture, source),
             num_frames=int(count) if source.path and 0 < count < 1e9 else 0,
             live=source.path is None,
         )
     finally:
         capture.release()
+
+
+def video_name(path: Path) -> str:
+    """Return the name of a video's file as OpenCV takes it.
+
+    Raises:
+        TinyposeError: it has bytes that are not UTF-8, over which OpenCV crashes.
+    """
+    # FFmpeg takes what stands before a colon for a protocol.
+    name = str(path.absolute())
+    if printable(name) != name:
+        raise TinyposeError(
+            f"{printable(str(path))}: expected a video of a name in UTF-8, found other "
+            "bytes in it; rename it"
+        )
+    return name
+
+
+def _open_capture(source: Source) -> Any:
+    target = source.device if source.path is None else video_name(source.path)
+    with quiet_stderr():  # FFmpeg complains in its own words
+        return cv2.VideoCapture(target)
+
+
+def _frame_rate(capture: Any, source: Source) -> float:
+    """Return frames per second; of a GIF, whose frames last as they like, the most.
+
+    FFmpeg gives the mean, at which the short frames of a GIF would be left out.
+    """
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    if source.path is not None and source.path.suffix.lower() == ".gif":
+        fps = max(fps, _shortest_frame_rate(_open_capture(source)))
+    return fps if 0 < fps <= MAX_FPS else DEFAULT_FPS
+
+
+def _shortest_frame_rate(capture: Any) -> float:
+    times_s = []
+    while capture.grab():
+        times_s.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    capture.release()
+    steps = [step for step in np.diff(times_s) if step > 0]
+    return float(1 / min(steps)) if steps else 0.0
 
 
 def _check_capture(capture: Any, source: Source) -> None:
@@ -177,14 +235,16 @@ def _check_capture(capture: Any, source: Source) -> None:
         )
 
 
-def _captured(capture: Any) -> Iterator[Image]:
+def _captured(capture: Any) -> Iterator[tuple[Image, float]]:
     while True:
         done, picture = capture.read()
         if not done:
             return
         grey = picture.ndim == 2
         code = cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB
-        yield np.asarray(cv2.cvtColor(picture, code), np.uint8)
+        # After a frame is read, this is its own time, not that of the next one.
+        stated_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        yield np.asarray(cv2.cvtColor(picture, code), np.uint8), stated_s
 
 
 def _find(spec: str) -> list[Source]:

@@ -42,6 +42,18 @@ LOOK_AROUND_EVERY = 10
 A weak model can creep, box by box, onto a part of the person, and be content.
 """
 
+KEEP_CHOSEN = 10
+"""Frames in which a person whom the user chose is not given up for another one.
+
+Behind a tree, or in one blurred frame, they score too little.
+"""
+
+NEARBY = 0.5
+"""They are looked for around their last box, by this fraction of its side."""
+
+SAME_PERSON = 0.2
+"""Boxes that overlap this much are of the same person."""
+
 MARGIN = 0.2
 """The box is enlarged by this fraction of its side for the motion to come."""
 
@@ -64,7 +76,8 @@ class Tracker:
         predict: A ``Predictor``.
         smooth: Steady the keypoints with a ``OneEuroFilter``.
         box_xywh: (4,), the person's box in the first frame, picture pixels;
-            None searches the first frame.
+            None searches the first frame. Who is lost for ``KEEP_CHOSEN`` frames
+            is given up: then anyone is followed.
         least_score: Below this mean score nobody is there.
     """
 
@@ -81,6 +94,7 @@ class Tracker:
         self._filter = OneEuroFilter() if smooth else None
         self._box = None if box_xywh is None else check_box(box_xywh)
         self._is_chosen = box_xywh is not None
+        self._is_found = False
         self._frames_lost = 0
         self._frames_followed = 0
         self._usual_score = 0.0
@@ -88,7 +102,7 @@ class Tracker:
     @property
     def found(self) -> bool:
         """Whether somebody was found in the latest frame."""
-        return self._box is not None
+        return self._is_found
 
     def __call__(self, image: Image, time_s: float) -> Pose:
         """Return the pose in the next frame.
@@ -103,24 +117,41 @@ class Tracker:
         Raises:
             UsageError: the given box lies beside the first frame.
         """
-        if self._is_chosen and self._frames_followed == 0 and self._box is not None:
+        is_first = self._frames_followed == self._frames_lost == 0
+        if self._box is not None and is_first:
             check_box(self._box, image_hw(image))
-        pose = self._follow(image) or self._look(image)
-        if self._is_lost(pose):
+        pose = self._follow(image)
+        self._is_found = pose is not None
+        if pose is None and self._is_chosen and self._box is not None:
+            pose = self._look_nearby(image, self._box)
+            self._is_found = not self._is_lost(pose) and self._is_same(pose)
+        elif pose is None:
+            pose = self._look(image)
+            self._is_found = not self._is_lost(pose)
+        if self._is_found:
+            self._keep(pose)
+        else:
+            self._lose()
+        return self._steady(pose, time_s)
+
+    def _keep(self, pose: Pose) -> None:
+        """Note that the person was found."""
+        self._frames_lost = 0
+        self._frames_followed += 1
+        self._box = self._next_box(pose)
+        usual = self._usual_score or pose.score
+        self._usual_score = usual + LEARN * (pose.score - usual)
+
+    def _lose(self) -> None:
+        """Note that nobody was found."""
+        self._frames_lost += 1
+        self._frames_followed = 0
+        if self._frames_lost >= SEARCH_EVERY:
+            # Whoever comes next may be harder to see.
+            self._usual_score = 0.0
+        if not self._is_chosen or self._frames_lost >= KEEP_CHOSEN:
             self._box = None
             self._is_chosen = False
-            self._frames_lost += 1
-            self._frames_followed = 0
-            if self._frames_lost >= SEARCH_EVERY:
-                # Whoever comes next may be harder to see.
-                self._usual_score = 0.0
-        else:
-            self._frames_lost = 0
-            self._frames_followed += 1
-            self._box = self._next_box(pose)
-            usual = self._usual_score or pose.score
-            self._usual_score = usual + LEARN * (pose.score - usual)
-        return self._steady(pose, time_s)
 
     def _is_lost(self, pose: Pose) -> bool:
         return pose.score < max(self._least_score, LOST_SHARE * self._usual_score)
@@ -135,10 +166,30 @@ class Tracker:
         if self._frames_followed % LOOK_AROUND_EVERY == LOOK_AROUND_EVERY - 1:
             other = self._predict(image)
             # A person whom the user chose is not left for another one.
-            same = not self._is_chosen or overlap(other.box_xywh, self._box) > 0
+            same = not self._is_chosen or self._is_same(other)
             if same and other.score > CLEARLY_BETTER * pose.score:
                 return other
         return pose
+
+    def _look_nearby(self, image: Image, box: FloatArray) -> Pose:
+        """Look for the person around their last box; then closer."""
+        picture = image_box(image_hw(image))
+        around = enlarge_box(box, 2 * NEARBY * float(box[2:].max()))
+        if not overlap(around, picture):
+            return self._predict(image, picture)
+        pose = self._predict(image, around)
+        seen = person_box(pose.keypoints_xy, pose.scores)
+        if seen is None or not overlap(seen, picture):
+            return pose
+        closer = self._predict(image, seen)
+        return closer if closer.score > pose.score else pose
+
+    def _is_same(self, pose: Pose) -> bool:
+        """Return whether a pose is where the person was before."""
+        seen = person_box(pose.keypoints_xy, pose.scores)
+        if seen is None or self._box is None:
+            return False
+        return overlap(seen, self._box) >= SAME_PERSON
 
     def _look(self, image: Image) -> Pose:
         """Look for the person anywhere; thoroughly on some frames only."""
@@ -157,7 +208,7 @@ class Tracker:
     def _steady(self, pose: Pose, time_s: float) -> Pose:
         if self._filter is None:
             return pose
-        if self._box is None:
+        if not self._is_found:
             self._filter.reset()
             return pose
         size = float(pose.box_xywh[2:].max())

@@ -1,0 +1,152 @@
+"""The people's boxes in many pictures, as detectors and labelling tools write them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tinypose.errors import TinyposeError
+from tinypose.files import read_json
+from tinypose.geometry import FloatArray
+from tinypose.inference.inputs import check_box
+
+PERSON = "person"
+"""The category that counts, where there is one of this name."""
+
+
+@dataclass(eq=False, kw_only=True)
+class _Picture:
+    """What the file says about one picture."""
+
+    image_hw: tuple[Any, Any]
+    boxes_xywh: list[FloatArray] = field(default_factory=list)
+    path: Path | None = None
+
+
+class PersonBoxes:
+    """Look up the boxes of a picture's people in COCO-style JSON.
+
+    ``images`` name the pictures, ``annotations`` give each person's ``bbox`` from
+    the corner of the picture. Crowds are left out, and where ``categories`` name a
+    person, so is all else.
+
+    Args:
+        path: The file.
+
+    Raises:
+        TinyposeError: no such file, or not of this form.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        content = read_json(path, "people's boxes")
+        pictures = {}
+        self._pictures: dict[tuple[str, ...], _Picture] = {}
+        for where, record in _records(content, self.path, "images"):
+            name = _name_parts(record, where)
+            picture = _Picture(image_hw=(record.get("height"), record.get("width")))
+            # Of several entries for one picture, all people count.
+            pictures[_key(record, "id", where)] = self._pictures.setdefault(
+                name, picture
+            )
+        categories = content.get("categories") or []
+        wanted = [c["id"] for c in categories if _is_person(c)]
+        for where, record in _records(content, self.path, "annotations"):
+            category = record.get("category_id")
+            if record.get("iscrowd") or (wanted and category not in (None, *wanted)):
+                continue
+            key = _key(record, "image_id", where)
+            if key not in pictures:
+                raise TinyposeError(
+                    f"{where}: expected the 'id' of an entry of 'images' as "
+                    f"'image_id', found {key!r}"
+                )
+            pictures[key].boxes_xywh.append(_box(record, where))
+
+    def __call__(self, path: Path, image_hw: tuple[int, int]) -> list[FloatArray]:
+        """Return the boxes (4,) of a picture's people, in picture pixels.
+
+        Args:
+            path: The picture; its name and as many of its folders as the file
+                names must be the same.
+            image_hw: Its height and width.
+
+        Raises:
+            TinyposeError: the file does not know it, or another of the name, or
+                one of another size.
+        """
+        path = path.absolute()
+        parts = path.parts
+        names = (parts[start:] for start in range(len(parts)))
+        picture = next((self._pictures[n] for n in names if n in self._pictures), None)
+        if picture is None:
+            raise TinyposeError(
+                f"expected an entry of 'images' in {self.path} for {path.name}, found "
+                "none"
+            )
+        if picture.path not in (None, path):
+            raise TinyposeError(
+                f"expected one picture for each entry of 'images' in {self.path}, "
+                f"found {picture.path} and {path}; name their folders in it"
+            )
+        if None not in picture.image_hw and picture.image_hw != image_hw:
+            height, width = picture.image_hw
+            raise TinyposeError(
+                f"expected a picture of {width} x {height} pixels, as {self.path} "
+                f"says, found {image_hw[1]} x {image_hw[0]}"
+            )
+        picture.path = path
+        return picture.boxes_xywh
+
+
+def _records(content: Any, path: Path, key: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the entries under a key, each with its place in the file."""
+    records = content.get(key) if isinstance(content, Mapping) else None
+    if not isinstance(records, list):
+        raise TinyposeError(
+            f"{path}: expected COCO-style JSON with the lists 'images' and "
+            f"'annotations', found no list {key!r}"
+        )
+    for number, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise TinyposeError(
+                f"{path}: {key}[{number}]: expected keys and values, found "
+                f"{type(record).__name__}"
+            )
+    return [(f"{path}: {key}[{n}]", record) for n, record in enumerate(records)]
+
+
+def _key(record: Mapping[str, Any], key: str, where: str) -> int | str:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise TinyposeError(f"{where}: expected a number or text under {key!r}")
+    return value
+
+
+def _name_parts(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Return the folders and the name of a picture, without steps upwards."""
+    name = record.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise TinyposeError(f"{where}: expected a picture's name under 'file_name'")
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return tuple(part for part in parts if part != "..")
+
+
+def _is_person(category: Any) -> bool:
+    return (
+        isinstance(category, Mapping)
+        and category.get("name") == PERSON
+        and "id" in category
+    )
+
+
+def _box(record: Mapping[str, Any], where: str) -> FloatArray:
+    try:
+        corner = check_box(record.get("bbox"))  # type: ignore[arg-type]
+    except TinyposeError as error:
+        raise TinyposeError(f"{where}: 'bbox': {error}") from error
+    # COCO counts from the picture's corner, we from the first pixel's centre.
+    box: FloatArray = corner - np.array([0.5, 0.5, 0, 0])
+    return box

@@ -1,0 +1,129 @@
+"""Boxes of many pictures' people: which picture has which, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tinypose.errors import TinyposeError
+from tinypose.inference.person_boxes import PersonBoxes
+
+HW = (48, 64)
+
+
+def write(folder, **changes):
+    """Write the boxes of three pictures: two people, nobody, one person."""
+    content = {
+        "images": [
+            {"id": 7, "file_name": "a/x.jpg", "height": 48, "width": 64},
+            {"id": 8, "file_name": "b/x.jpg"},
+            {"id": "nine", "file_name": "y.jpg"},
+        ],
+        "annotations": [
+            {"image_id": 7, "bbox": [1, 2, 30, 40], "score": 0.9},
+            {"image_id": "nine", "bbox": [0, 0, 5, 5]},
+            {"image_id": 7, "bbox": [20.5, 3, 10, 20]},
+        ],
+    }
+    path = folder / "boxes.json"
+    path.write_text(json.dumps(content | changes))
+    return path
+
+
+def looked_up(boxes, *names):
+    return [[box.tolist() for box in boxes(Path(name), HW)] for name in names]
+
+
+def test_each_picture_has_its_people_in_order(tmp_path):
+    boxes = PersonBoxes(write(tmp_path))
+    # COCO counts from the corner of the picture, we from the first pixel's centre.
+    assert looked_up(boxes, "photos/a/x.jpg", "/data/b/x.jpg", "y.jpg") == [
+        [[0.5, 1.5, 30, 40], [20, 2.5, 10, 20]],
+        [],
+        [[-0.5, -0.5, 5, 5]],
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../pictures/p.jpg", "pictures\\p.jpg", "./p.jpg", "/data/pictures/p.jpg"],
+)
+def test_names_are_compared_from_their_end(tmp_path, name):
+    path = write(
+        tmp_path,
+        images=[{"id": 1, "file_name": name}],
+        annotations=[{"image_id": 1, "bbox": [0, 0, 5, 5]}],
+    )
+    assert len(PersonBoxes(path)(Path("/data/pictures/p.jpg"), HW)) == 1
+
+
+def test_only_people_count_where_categories_say_so(tmp_path):
+    annotations = [
+        {"image_id": 8, "bbox": [0, 0, 1, 1], "category_id": 2},
+        {"image_id": 8, "bbox": [0, 0, 2, 2], "category_id": 1},
+        {"image_id": 8, "bbox": [0, 0, 3, 3], "category_id": 1, "iscrowd": 1},
+        {"image_id": 8, "bbox": [0, 0, 4, 4]},
+    ]
+    people = [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]
+    for categories, sides in [(people, [2, 4]), ([], [1, 2, 4])]:
+        path = write(tmp_path, annotations=annotations, categories=categories)
+        found = PersonBoxes(path)(Path("b/x.jpg"), HW)
+        assert [box[2] for box in found] == sides
+
+
+@pytest.mark.parametrize(
+    "name, hw, message",
+    [
+        pytest.param("z.jpg", HW, "expected an entry of 'images'", id="unknown"),
+        # Which x.jpg that is, nobody knows.
+        pytest.param("x.jpg", HW, "expected an entry of 'images'", id="no_folder"),
+        pytest.param(
+            "a/x.jpg", (64, 48), "of 64 x 48 pixels.*found 48 x 64", id="size"
+        ),
+        pytest.param("c/y.jpg", HW, "expected one picture for each entry", id="twice"),
+    ],
+)
+def test_pictures_that_do_not_fit_are_refused(tmp_path, name, hw, message):
+    boxes = PersonBoxes(write(tmp_path))
+    boxes(Path("y.jpg"), HW)
+    boxes(Path("y.jpg"), HW)  # the same one again is no other one
+    with pytest.raises(TinyposeError, match=message):
+        boxes(Path(name), hw)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        pytest.param({"images": None}, "found no list 'images'", id="no_images"),
+        pytest.param({"annotations": {}}, "found no list 'annotations'", id="no_list"),
+        pytest.param({"images": [1]}, r"images\[0\]: expected keys", id="no_mapping"),
+        pytest.param({"images": [{"id": 1}]}, "under 'file_name'", id="no_name"),
+        pytest.param({"images": [{"file_name": "x"}]}, "under 'id'", id="no_id"),
+        pytest.param(
+            {"annotations": [{"image_id": 99}]},
+            "as 'image_id', found 99",
+            id="no_picture",
+        ),
+        pytest.param(
+            {"annotations": [{"image_id": [], "bbox": [0, 0, 1, 1]}]},
+            "number or text under 'image_id'",
+            id="odd_id",
+        ),
+        pytest.param({"annotations": [{"image_id": 7}]}, "'bbox': expected", id="none"),
+        pytest.param(
+            {"annotations": [{"image_id": 7, "bbox": [1, 2, 0, 0]}]},
+            r"annotations\[0\]: 'bbox': expected a box of positive",
+            id="empty",
+        ),
+    ],
+)
+def test_files_of_another_form_are_one_line(tmp_path, changes, message):
+    with pytest.raises(TinyposeError, match=message) as info:
+        PersonBoxes(write(tmp_path, **changes))
+    assert "boxes.json" in str(info.value) and "\n" not in str(info.value)
+
+
+def test_a_list_of_detections_is_no_such_file(tmp_path):
+    (tmp_path / "boxes.json").write_text("[]")
+    with pytest.raises(TinyposeError, match="expected COCO-style JSON"):
+        PersonBoxes(tmp_path / "boxes.json")

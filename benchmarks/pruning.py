@@ -1,6 +1,6 @@
 r"""Measure what removing channels, or single weights, buys against training thin.
 
-    python benchmarks/compression.py "trained: wide=runs/wide" \
+    python benchmarks/pruning.py "trained: wide=runs/wide" \
         "pruned: half=runs/pruned" "trained: thin=runs/thin" \
         "sparse: 80 % zeros=runs/sparse" \
         --data lsp=LSP:701-1000 --calibrate lsp=LSP:1-700

@@ -260,7 +260,7 @@ def test_a_model_judges_beside_predictions(tmp_path, capsys, monkeypatch):
         ),
         pytest.param(["{coco}:1-2"], 1, "one row per record", id="part"),
         pytest.param(
-            ["{coco}", "--judge", "smal"], 1, "mean 'small'", id="unknown judge"
+            ["{coco}", "--judge", "smaal"], 1, "mean 'small'", id="unknown judge"
         ),
         pytest.param(
             ["{coco}", "--judge", "small", "--judge", "small"],
@@ -269,7 +269,7 @@ def test_a_model_judges_beside_predictions(tmp_path, capsys, monkeypatch):
             id="the same judge twice",
         ),
         pytest.param(
-            ["{coco}", "--judge", "small", "--ignore", "smal:neck"],
+            ["{coco}", "--judge", "small", "--ignore", "smaal:neck"],
             2,
             "teacher of first, second, small; did you mean 'small'",
             id="ignored judge",

@@ -284,7 +284,7 @@ def test_plain_values_are_valid_json(make_person, make_predictor, arm_xy):
     text = json.dumps(result.to_dict(), allow_nan=False, ensure_ascii=False)
     value = json.loads(text.encode())
     assert value["data"] == {
-        "description": "lsp=?:1-1",
+        "description": r"lsp=\udcff:1-1",
         "num_people": 1,
         "num_skipped": 0,
         "left_out": [],

@@ -11,6 +11,7 @@ from tinypose.evaluation.oks import OksSummary
 from tinypose.evaluation.pck import PCK, FloatArray, mean_known
 from tinypose.evaluation.pcp import PCP
 from tinypose.evaluation.references import References
+from tinypose.files import printable
 from tinypose.inference.pose import Pose
 from tinypose.metadata import Metadata
 from tinypose.skeletons import Skeleton
@@ -202,11 +203,6 @@ def limb_keypoints(skeleton: Skeleton) -> list[int]:
     """Return the positions of shoulders, elbows, wrists, hips, knees, ankles."""
     wanted = {f"{side}_{part}" for side in ("left", "right") for part in _LIMB_PARTS}
     return [index for index, name in enumerate(skeleton.names) if name in wanted]
-
-
-def printable(text: str) -> str:
-    """Return text that UTF-8 can hold: file names may carry stray bytes."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _model_dict(evaluation: Evaluation) -> dict[str, Any]:

@@ -6,8 +6,9 @@ it computes was checked in TensorFlow Lite Micro's own interpreter where that is
 installed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from tinypose import __version__
 from tinypose.errors import TinyposeError, UsageError
+from tinypose.export.folders import require_free
 from tinypose.export.litert import require_tflite_path
 from tinypose.export.micro_model import MicroModel, Quantisation, cut_network
 from tinypose.export.micro_run import run_micro, run_reference
@@ -131,7 +133,7 @@ def export_micro(
         receipt={},
         version=__version__,
     )
-    _require_free(folder)
+    require_free(folder, "for microcontrollers", partial(_foreign, folder))
     with explain_os_errors(model, "read"):
         data = model.read_bytes()
     network = cut_network(data, str(model), heatmaps_shape)
@@ -160,34 +162,14 @@ def _heatmaps_shape(model: Path, metadata: Metadata) -> tuple[int, ...]:
     return (*metadata.heatmap_hw, metadata.skeleton.num_keypoints)
 
 
-def _require_free(folder: Path) -> None:
-    """Check that nobody's work is lost when a folder is replaced.
-
-    Raises:
-        UsageError: it holds more than an earlier export.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: expected a folder to write, found a file")
-    with explain_os_errors(folder, "read"):
-        found = sorted(path.name for path in folder.iterdir())
-    foreign = [name for name in found if name not in _known(folder, found)]
-    if foreign:
-        raise UsageError(
-            f"{folder}: expected a new folder, an empty one or an earlier export for "
-            f"microcontrollers, found {foreign[0]!r} in it; choose another folder"
-        )
-
-
-def _known(folder: Path, found: Iterable[str]) -> set[str]:
-    """Return which files of a folder an earlier export and its Makefile wrote."""
+def _foreign(folder: Path, found: Sequence[str]) -> list[str]:
+    """Return the files that neither an earlier export nor its Makefile wrote."""
     before = read_micro_folder(folder)
     if before is None:
-        return set()
+        return list(found)
     written = {REPORT, *before.files}
     objects = {name for name in found if f"{name.removesuffix('.o')}.c" in written}
-    return written | objects | set(_BUILT)
+    return [name for name in found if name not in written | objects | set(_BUILT)]
 
 
 def _try(network: MicroModel, crops: NDArray[np.uint8], source: str) -> _Trial:

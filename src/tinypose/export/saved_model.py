@@ -3,15 +3,15 @@
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tinypose.errors import UsageError
 from tinypose.export.backend import require_tensorflow
+from tinypose.export.folders import require_free
 from tinypose.export.wrapper import (
     check_net,
     check_output,
@@ -19,7 +19,7 @@ from tinypose.export.wrapper import (
     exported_metadata,
     noise_crops,
 )
-from tinypose.files import atomic_folder, explain_os_errors, write_json
+from tinypose.files import atomic_folder, write_json
 from tinypose.metadata import SAVED_MODEL_MEMBER, Metadata
 from tinypose.quiet import quiet_stderr
 
@@ -61,7 +61,7 @@ def export_saved_model(
             its metadata, gives no finite numbers, or the folder cannot be written.
     """
     path = Path(path)
-    _require_free(path)
+    require_free(path, "as a SavedModel", _foreign)
     require_tensorflow()
     check_net(net, metadata)
     metadata = exported_metadata(net, metadata, heads=heads)
@@ -90,27 +90,8 @@ def export_saved_model(
     return metadata
 
 
-def _require_free(folder: Path) -> None:
-    """Check that nobody's work is lost when a folder is replaced.
-
-    Raises:
-        UsageError: it holds more than an earlier export.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: expected a folder to write, found a file")
-    with explain_os_errors(folder, "read"):
-        found = sorted(
-            path.relative_to(folder).as_posix()
-            for path in folder.rglob("*")
-            if not path.is_dir()
-        )
+def _foreign(found: Sequence[str]) -> list[str]:
+    """Return the files that are not of an earlier export."""
     # Another program's model has the same files, but no metadata of ours.
     ours = SAVED_MODEL_MEMBER in found
-    foreign = [name for name in found if not (ours and WRITTEN.fullmatch(name))]
-    if foreign:
-        raise UsageError(
-            f"{folder}: expected a new folder, an empty one or an earlier export as a "
-            f"SavedModel, found {foreign[0]!r} in it; choose another folder"
-        )
+    return [name for name in found if not (ours and WRITTEN.fullmatch(name))]

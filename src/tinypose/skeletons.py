@@ -9,7 +9,7 @@ nothing and there is no sentinel value.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,7 @@ class Skeleton:
             raise TinyposeError(f"{source}: {error}") from error
 
 
+@lru_cache(maxsize=1024)  # every person's keypoints are matched by name
 def plain_name(name: str) -> str:
     """Return a keypoint's name as words in small letters, ``left_ear``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())

@@ -193,7 +193,8 @@ def clean(
             "found --judge alone"
         )
     judges = _open_judges(judge or [])
-    names = [*(teacher.name for teacher in (said.teachers if said else ())), *judges]
+    names = [teacher.name for teacher in said.teachers] if said else []
+    names += [name for name, _ in judges]
     _expect_distinct(names)
     if len(names) < 2:
         raise UsageError(
@@ -218,17 +219,11 @@ def clean(
         typer.echo(f"look at: {write_clean_report(report, cleaned)}")
 
 
-def _open_judges(models: Sequence[str]) -> "dict[str, Predictor]":
-    """Return the models under the names that ``--ignore`` has for them."""
+def _open_judges(models: Sequence[str]) -> "list[tuple[str, Predictor]]":
+    """Return the models, each after the name that ``--ignore`` has for it."""
     from tinypose.inference.predictor import Predictor
 
-    judges = {}
-    for model in models:
-        name = Path(model).stem
-        if name in judges:
-            _expect_distinct([name, name])
-        judges[name] = Predictor(model, flip_test=True)
-    return judges
+    return [(Path(model).stem, Predictor(model, flip_test=True)) for model in models]
 
 
 def _expect_distinct(names: Sequence[str]) -> None:
@@ -242,13 +237,13 @@ def _expect_distinct(names: Sequence[str]) -> None:
 
 
 def _ask(
-    judges: "dict[str, Predictor]", samples: "Sequence[Sample]"
+    judges: "Sequence[tuple[str, Predictor]]", samples: "Sequence[Sample]"
 ) -> "list[Teacher]":
     """Return what the judges say about the people."""
     from tinypose.evaluation.people import judge_people
 
     said = []
-    for name, predictor in judges.items():
+    for name, predictor in judges:
         with progress_bar(f"asking {name}", len(samples)) as progress:
             said.append(judge_people(predictor, samples, name=name, progress=progress))
     return said

@@ -89,8 +89,12 @@ def evaluate(
     # Better now than after an hour of predictions.
     require_library()
     people = _labelled_people(samples, predictor.skeleton)
+    measured = {
+        own: _with_lengths_of(own, predictor.skeleton)
+        for own in {sample.skeleton for sample in people}
+    }
     references = measure_references(
-        [_with_lengths_of(sample, predictor.skeleton) for sample in people]
+        [replace(sample, skeleton=measured[sample.skeleton]) for sample in people]
     )
     mapped = [sample.with_skeleton(predictor.skeleton) for sample in people]
     results, left_out, timing = _predict(
@@ -140,14 +144,11 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
-def _with_lengths_of(sample: Sample, skeleton: Skeleton) -> Sample:
-    """Return the sample with the torso and head of ``skeleton``, where it has them."""
-    own = sample.skeleton
+def _with_lengths_of(own: Skeleton, skeleton: Skeleton) -> Skeleton:
+    """Return ``own`` with the torso and head of ``skeleton``, where it has them."""
     torso = _same_pair(own, skeleton, skeleton.torso) or own.torso
     head = _same_pair(own, skeleton, skeleton.head) or own.head
-    if (torso, head) == (own.torso, own.head):
-        return sample
-    return replace(sample, skeleton=replace(own, torso=torso, head=head))
+    return replace(own, torso=torso, head=head)
 
 
 def _same_pair(

@@ -58,6 +58,9 @@ WORDS = {
         "size": "small / middle / large",
         "turned": "upright / leaning / inverted",
         "to come": "to be trained",
+        "minutes": "minutes",
+        "budget": "PCK@0.2 within the budget",
+        "longer": "PCK@0.2 after longer",
     },
     "ko": {
         "family": "모델",
@@ -76,6 +79,9 @@ WORDS = {
         "size": "작은 / 중간 / 큰 사람",
         "turned": "바로 선 / 기운 / 거꾸로 선 사람",
         "to come": "학습 예정",
+        "minutes": "분",
+        "budget": "예산 안에서 PCK@0.2",
+        "longer": "더 학습한 뒤 PCK@0.2",
     },
 }
 """Headings of the tables, by language."""
@@ -86,7 +92,8 @@ class Results:
 
     Args:
         folder: With museum.csv, museum_plan.csv, museum_stages.csv and
-            museum_groups.csv.
+            museum_groups.csv; and museum_end.csv, of the best families with
+            more time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,6 +101,7 @@ class Results:
         self.plan = {line["family"]: line for line in _read(folder, "museum_plan")}
         self.stages = _read(folder, "museum_stages")
         self.groups = _read(folder, "museum_groups")
+        self.longer = _read(folder, "museum_end")
 
     def figure(self, what: str) -> str:
         """Return a figure: ``FAMILY COLUMN`` or ``FAMILY OUTPUT COLUMN``."""
@@ -109,9 +117,10 @@ class Results:
         return lines[0][column] if lines else ABSENT
 
     def table(self, name: str, language: str) -> str:
-        """Return a table as Markdown: ``families``, ``stages`` or ``groups``."""
+        """Return a table as Markdown: a row per family, output or kind."""
         makers = {
             "families": self._families,
+            "longer": self._longer,
             "stages": self._stages,
             "groups": self._groups,
         }
@@ -142,6 +151,20 @@ class Results:
                 }
             rows.append([f"`{family}`", *(line[column] for column in columns)])
         return [words["family"], *(words[column] for column in columns)], rows
+
+    def _longer(self, words: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+        columns = ("pck_0.1", "pcp", "epochs", "minutes")
+        rows = [
+            [
+                f"`{line['family']}`",
+                self.figure(f"{line['family']} pck_0.2"),
+                f"**{line['pck_0.2']}** ({line['pck_0.2_low']}–{line['pck_0.2_high']})",
+                *(line[column] for column in columns),
+            ]
+            for line in self.longer
+        ]
+        header = [words[column] for column in ("family", "budget", "longer", *columns)]
+        return header, rows
 
     def _stages(self, words: dict[str, str]) -> tuple[list[str], list[list[str]]]:
         columns = ("pck_0.2", "pck_0.1", "hidden_pck_0.2")

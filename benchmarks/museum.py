@@ -166,15 +166,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/museum.csv"))
     arguments = parser.parse_args()
     plan_path = beside(arguments.out, "plan")
-    for family in ROAD:
+    chosen = [family for family in ROAD if arguments.only in family]
+    for family in chosen:
         if family not in finished(plan_path):
             add_lines(plan_path, PLAN_HEADER, [plan(family, arguments).line()])
     if arguments.plan_only:
         return
     for line in read_lines(plan_path):
         planned = Plan.of_line(line)
-        chosen = arguments.only in planned.family
-        if chosen and planned.family not in finished(arguments.out):
+        if planned.family in chosen and planned.family not in finished(arguments.out):
             measure(planned, arguments)
 
 

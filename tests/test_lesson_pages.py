@@ -92,3 +92,15 @@ def test_what_is_not_trained_yet_is_told(lessons, tmp_path: Path) -> None:
     assert "**30.5** (29.0–32.0)" in first and "1,234,567" in first
     assert "2,346" in first
     assert "to be trained" in second and "| 5.00 | 8 |" in second
+
+
+def test_longer_trainings_stand_beside_the_budget(lessons, tmp_path: Path) -> None:
+    (tmp_path / "museum.csv").write_text("family,pck_0.2\npart_heatmap,71.4\n")
+    (tmp_path / "museum_end.csv").write_text(
+        "family,pck_0.2,pck_0.2_low,pck_0.2_high,pck_0.1,pcp,epochs,minutes\n"
+        "part_heatmap,75.5,73.0,78.0,50.1,70.2,66,80.1\n"
+    )
+    table = lessons.Results(tmp_path).table("longer", "en").splitlines()
+    assert table[2:] == [
+        "| `part_heatmap` | 71.4 | **75.5** (73.0–78.0) | 50.1 | 70.2 | 66 | 80.1 |"
+    ]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from tinypose.cli.prune import parse_target
 from tinypose.cli.prune_job import PruneJob, Target, measurer
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.config import apply_overrides, save_config
+from tinypose.data.coco_writer import write_coco
+from tinypose.data.stick_people import stick_people
 from tinypose.errors import UsageError
 from tinypose.export.wrapper import load_net
+from tinypose.images import write_image
 from tinypose.inference.predictor import Predictor
 from tinypose.metadata import read_metadata
 from tinypose.models.cost import count_macs
-from tinypose.training.run_dir import RunDir
+from tinypose.training.run_dir import Progress, RunDir
 
 OVERRIDES = [
     "family=conv_hourglass",
@@ -319,3 +323,35 @@ def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
         capsys, "prune", tmp_path, "--target", "macs=1M", "--out", tmp_path / "out"
     )
     assert code == 1 and "found another folder" in err
+
+
+def test_a_pruning_goes_on_where_its_files_lie_now(run, tmp_path, capsys, monkeypatch):
+    from tinypose.training import train
+
+    monkeypatch.setattr(train, "run_training", lambda *arguments: Progress(epoch=1))
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(run, here / "run")
+    people = []
+    for sample in stick_people(range(1, 5)):
+        picture = here / f"{len(people)}.png"
+        write_image(picture, sample.load_image())
+        people.append(replace(sample, picture=picture))
+    write_coco(here / "labels.json", people, here)
+
+    def command(folder, ranges="1-3"):
+        labels = f"coco={folder / 'labels.json'}"
+        options = ["--data", f"{labels}:{ranges}", "--val", f"{labels}:4-4"]
+        options += ["--target", "sparsity=50%", "--out", tmp_path / "out"]
+        return ["prune", folder / "run", *options]
+
+    code, _, err = tinypose(capsys, *command(here))
+    assert code == 0, err
+    here.rename(there)
+    code, _, err = tinypose(capsys, *command(there))
+    assert code == 0, err
+    labels = f"coco={there / 'labels.json'}"
+    record = RunDir(tmp_path / "out").read_run()
+    assert record["data"] == [f"{labels}:1-3"]
+    assert record["validation"] == [f"{labels}:4-4"]
+    code, _, err = tinypose(capsys, *command(there, "1-2"))
+    assert code == 2 and "data: ['coco 1-3']" in err

@@ -108,6 +108,7 @@ def prune(
         out=out,
         target=goal,
         record=training_record(run, data, val, limit),
+        given={"data": data, "validation": val},
         changes=changes,
         rounds=rounds,
         importance=importance,

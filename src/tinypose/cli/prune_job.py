@@ -56,6 +56,8 @@ class PruneJob:
         out: The run folder to make.
         target: What the network may cost.
         record: What is trained on; see ``training_record``.
+        given: What of it the command line names: ``data`` and ``validation``, None
+            for the run's own.
         changes: Overrides of the configuration.
         rounds: Of removing channels and training.
         importance: How channels are weighed.
@@ -67,6 +69,7 @@ class PruneJob:
     out: Path
     target: Target
     record: dict[str, Any]
+    given: dict[str, Any]
     changes: list[str]
     rounds: int
     importance: str
@@ -83,11 +86,13 @@ class PruneJob:
 
     @cached_property
     def request(self) -> dict[str, Any]:
-        """What was asked for, as in ``request.json``."""
+        """What was asked for, as in ``request.json``, wherever the files lie."""
+        from tinypose.data.sources import describe_spec
+
         return {
-            "run": str(self.run.absolute()),
+            "run": self.run.absolute().name,
             "target": {self.target.kind: self.target.value},
-            "data": self.record["data"],
+            "data": [describe_spec(spec) for spec in self.record["data"]],
             "limit": self.record["limit"],
             "rounds": self.rounds,
             "importance": self.importance,
@@ -272,7 +277,7 @@ class PruneJob:
         loaded = run_dir.load_checkpoint()
         epochs = load_config(run_dir.config).training.epochs
         if loaded is None or loaded[1].epoch < epochs:
-            return continue_run(folder, self.device, self.quiet)
+            return continue_run(folder, self.device, self.quiet, self.given)
         if not self.quiet:
             typer.echo(f"{folder}: trained already")
         return False

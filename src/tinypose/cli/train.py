@@ -150,9 +150,18 @@ def start_run(folder: Path, record: dict[str, Any], device: str, quiet: bool) ->
     return _run(request, device, quiet)
 
 
-def continue_run(folder: Path, device: str, quiet: bool) -> bool:
-    """Go on with a run, as ``--resume`` does; see ``start_run``."""
-    return _run(_resumed(folder, []), device, quiet)
+def continue_run(
+    folder: Path, device: str, quiet: bool, given: dict[str, Any] | None = None
+) -> bool:
+    """Go on with a run, as ``--resume`` does; see ``start_run``.
+
+    Args:
+        folder: The run.
+        device: What to train on.
+        quiet: Print nothing.
+        given: Where its data lie now; see ``moved_record``.
+    """
+    return _run(_resumed(folder, [], given), device, quiet)
 
 
 def _new(

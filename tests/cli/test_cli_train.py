@@ -295,6 +295,22 @@ def test_a_run_goes_on_where_its_teacher_lies_now(movable, tmp_path, capsys) -> 
     assert run_dir.read_run()["teacher"] == str(now)
 
 
+def test_a_run_goes_on_with_its_own_teacher_only(
+    config, tmp_path, capsys, monkeypatch, untrained
+) -> None:
+    monkeypatch.setattr("tinypose.training.teacher.load_teacher", lambda *_: None)
+    teacher, run = tmp_path / "teacher.keras", tmp_path / "run"
+    teacher.write_bytes(b"learned")
+    people = ["--data", "stick_people:1-4", "--teacher", teacher]
+    code, _, err = run_here(capsys, "train", config, *people, "--out", run)
+    assert code == 0, err
+    code, _, err = run_here(capsys, "train", "--resume", run)
+    assert code == 0, err
+    teacher.write_bytes(b"trained on")
+    code, err = fail(capsys, "--resume", run)
+    assert (code, "found other weights" in err) == (1, True), err
+
+
 def test_another_edge_does_not_end_a_run(movable, capsys, untrained) -> None:
     run_dir = RunDir(movable)
     samples = [*untrained[0].training.samples, *untrained[0].validation.samples]

@@ -1,9 +1,11 @@
 """A run whose data lie elsewhere than when it was started."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from tinypose.errors import TinyposeError, UsageError
+from tinypose.files import explain_os_errors
 
 DATA_OPTIONS = {"--data": "data", "--val": "validation"}
 """Under which key a run's record has what the option names."""
@@ -99,3 +101,31 @@ def require_same(path: Path, before: str, samples: list[Any]) -> None:
             "samples or labels under the same names; name the run's own with --data "
             "and --val, or start a new run"
         )
+
+
+def require_same_teacher(path: Path, record: dict[str, Any], weights: Path) -> None:
+    """Check that a run goes on with the teacher that it began with.
+
+    Args:
+        path: The run folder.
+        record: Its record.
+        weights: The teacher's file, wherever it lies now.
+
+    Raises:
+        TinyposeError: the file holds other weights: another model, or one that has
+            been trained on since.
+    """
+    # Runs of before teachers were compared have no digest.
+    before = record.get("teacher_sha256")
+    if before and weights_digest(weights) != before:
+        raise TinyposeError(
+            f"{weights}: expected the teacher that {path} was started with, found "
+            "other weights; keep a copy of a teacher that is trained on, name it with "
+            "--teacher, or start a new run"
+        )
+
+
+def weights_digest(weights: Path) -> str:
+    """Return what tells a file of weights from another."""
+    with explain_os_errors(weights, "read"), open(weights, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tinypose.cli.moved import moved_record, require_same, require_there
+from tinypose.cli.moved import (
+    moved_record,
+    require_same,
+    require_same_teacher,
+    require_there,
+    weights_digest,
+)
 from tinypose.cli.quiet import load_keras
 from tinypose.cli.training_options import Device, Limit, Quiet, Workers
 from tinypose.errors import TinyposeError, UsageError
@@ -186,6 +192,7 @@ def _new(
         # Said before pictures are read, not after.
         teacher = _weights_file(record["teacher"])
         load_teacher(teacher, resolved.at_epoch(0), skeleton)
+        record = {**record, "teacher_sha256": weights_digest(teacher)}
     if is_own(resolved.skeleton):
         own = str(Path(resolved.skeleton).absolute())
         resolved = replace(resolved, skeleton=own)
@@ -204,6 +211,8 @@ def _resumed(
     run_dir = RunDir(path)
     record = moved_record(run_dir.read_run(), given or {})
     require_there(path, record)
+    if record.get("teacher"):
+        require_same_teacher(path, record, _weights_file(record["teacher"]))
     config = load_config(run_dir.config, override)
     request = _read(config, run_dir.load_skeleton(config), run_dir, record)
     samples = [*request.training, *request.validation]

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from kinds import by_angle, right_share
 from machine import describe_machine
 from tables import read_lines
 from tinypose import __version__
@@ -35,7 +36,6 @@ from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.codecs.part_masks import OCCLUDED
 from tinypose.config import Config, load_config
 from tinypose.data.pipeline import CropDataset, TrainingBatches
-from tinypose.data.sample import Sample
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.evaluate import evaluate
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors
@@ -425,24 +425,11 @@ def readable(name: str, codec: Any, raw: NDArray[np.float32]) -> NDArray[np.floa
     return np.asarray(gaussian_filter(masks, (0, sigma, sigma, 0)), np.float32)
 
 
-def right_share(errors: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float:
-    """Return how many of the chosen keypoints are right, in percent.
-
-    Args:
-        errors: (num_people, num_keypoints), in units of the reference, NaN where
-            nothing is labelled.
-        chosen: Of the same shape.
-    """
-    counted = chosen & ~np.isnan(errors)
-    return 100 * float(np.mean(errors[counted] <= HEADLINE)) if counted.any() else 0.0
-
-
 def group_scores(result: Evaluation) -> list[tuple[str, int, float]]:
     """Return the share of right keypoints, in percent, of kinds of people."""
     errors = np.stack([person.errors for person in result.people])
     samples = [person.sample for person in result.people]
     visible = np.stack([sample.visible for sample in samples])
-    angles = np.array([turned(sample) for sample in samples])
     sizes = np.array([max(sample.box_xywh[2:]) for sample in samples])
     thirds = np.quantile(sizes, [1 / 3, 2 / 3])
     everyone = np.ones(errors.shape, bool)
@@ -453,32 +440,13 @@ def group_scores(result: Evaluation) -> list[tuple[str, int, float]]:
         f"size {thirds[0]:.0f} to {thirds[1]:.0f} px": everyone
         & ((sizes > thirds[0]) & (sizes <= thirds[1]))[:, None],
         f"size from {thirds[1]:.0f} px": everyone & (sizes > thirds[1])[:, None],
-        "upright (to 30 degrees)": everyone & (angles <= 30)[:, None],
-        "leaning (30 to 90 degrees)": everyone
-        & ((angles > 30) & (angles <= 90))[:, None],
-        "inverted (from 90 degrees)": everyone & (angles > 90)[:, None],
     }
+    for name, chosen in by_angle(samples).items():
+        groups[name] = everyone & chosen[:, None]
     return [
         (name, int((chosen & ~np.isnan(errors)).sum()), right_share(errors, chosen))
         for name, chosen in groups.items()
     ]
-
-
-def turned(sample: Sample) -> float:
-    """Return by how many degrees a person's torso is off the vertical, 0 to 180."""
-    names = list(sample.skeleton.names)
-    points = {
-        part: np.mean(
-            [sample.keypoints_xy[names.index(f"{side}_{part}")] for side in SIDES],
-            axis=0,
-        )
-        for part in ("shoulder", "hip")
-    }
-    right, down = points["hip"] - points["shoulder"]
-    return float(np.degrees(np.arctan2(abs(right), down)))
-
-
-SIDES = ("left", "right")
 
 
 def beside(path: Path, name: str) -> Path:

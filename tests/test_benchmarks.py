@@ -266,7 +266,7 @@ def test_how_far_a_person_is_turned(benchmarks, hip_xy, degrees) -> None:
         if name.endswith("hip"):
             points[index] = hip_xy
     person = SimpleNamespace(skeleton=SimpleNamespace(names=names), keypoints_xy=points)
-    assert benchmarks("museum").turned(person) == pytest.approx(degrees)
+    assert benchmarks("kinds").turned(person) == pytest.approx(degrees)
 
 
 def test_the_fastest_block_is_the_machines_own_speed(benchmarks) -> None:
@@ -472,3 +472,20 @@ def test_networks_of_the_ablation_are_timed_once(
     column = ablation.HEADER.index("times_base_int8")
     assert [row[column] for row in rows] == ["1.00", "1.00", "2.00", "1.00", "1.00"]
     assert [config.model.num_stacks for config in timed] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ("model name\t: A\nflags\t: avx2 avx512_vnni\n", "x A (AVX-512 VNNI)"),
+        ("model name\t: A\nflags\t: sse4_2 avx2\n", "x A (AVX2)"),
+        ("Features\t: fp asimd asimddp\n", "(dot products)"),
+        ("model name\t: A\nflags\t: sse4_2\n", "x A"),
+    ],
+)
+def test_a_machine_says_how_it_multiplies_eight_bits(
+    benchmarks, tmp_path, info, expected
+) -> None:
+    (tmp_path / "cpuinfo").write_text(info)
+    described = benchmarks("machine").describe_machine(tmp_path / "cpuinfo")
+    assert described.endswith(expected)

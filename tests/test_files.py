@@ -94,6 +94,43 @@ def test_a_link_to_a_folder_stays(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
 
 
+def test_the_working_directory_stays_the_folder_that_it_is(
+    tmp_path: Path, monkeypatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "old").touch()
+    monkeypatch.chdir(here)
+    assert files.named_path(".") == here and files.named_path("..") == tmp_path
+    assert files.named_path("a/b.txt") == Path("a/b.txt")
+    with files.atomic_folder(here) as temporary:
+        (temporary / "new").touch()
+        (temporary / "more").mkdir()
+    assert sorted(os.listdir()) == ["more", "new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_working_directory_that_cannot_be_filled_is_as_before(
+    tmp_path: Path, monkeypatch
+) -> None:
+    here, rename = tmp_path / "here", os.rename
+    here.mkdir()
+    (here / "old").touch()
+    monkeypatch.chdir(here)
+
+    def refuse(source, target):
+        if Path(source).name == "new" and Path(target).parent == here:
+            raise OSError(errno.ENOSPC, "full")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(TinyposeError, match="disk is full"):
+        with files.atomic_folder(here) as temporary:
+            (temporary / "new").touch()
+    assert os.listdir() == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["here"]
+
+
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)

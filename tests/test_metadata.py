@@ -34,17 +34,20 @@ METADATA = Metadata(
 )
 
 
+MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(256)) * 20
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "m.tflite"
-    path.write_bytes(bytes(range(256)) * 20)
+    path.write_bytes(MODEL)
     write_metadata(path, METADATA)
     return path
 
 
 def test_there_and_back(file: Path) -> None:
     assert read_metadata(file) == METADATA
-    assert file.read_bytes().startswith(bytes(range(256)) * 20)
+    assert file.read_bytes().startswith(MODEL)
 
 
 def test_replacing_keeps_the_model(file: Path) -> None:
@@ -52,8 +55,33 @@ def test_replacing_keeps_the_model(file: Path) -> None:
     for metadata in (other, METADATA, other):
         replace_metadata(file, metadata)
         assert read_metadata(file) == metadata
-        assert file.read_bytes()[: 256 * 20] == bytes(range(256)) * 20
+        assert file.read_bytes()[: len(MODEL)] == MODEL
         assert file.read_bytes().count(b"tinypose.json") == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "members", "found"),
+    [
+        (b"", ["weights.h5"], "an archive that holds 'weights.h5'"),
+        (MODEL, ["labels.txt"], "an archive that holds 'labels.txt'"),
+        (b"\x1c\x00\x00\x00ABCD" * 9, [], "b'ABCD'"),
+        (b"", [], "b''"),
+    ],
+    ids=["keras", "two_members", "other_file", "archive_alone"],
+)
+def test_nothing_but_a_tflite_file_is_rewritten(
+    tmp_path: Path, start: bytes, members: list[str], found: str
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(start)
+    write_metadata(path, METADATA)
+    with zipfile.ZipFile(path, "a") as archive:
+        for member in members:
+            archive.writestr(member, "weights")
+    before = path.read_bytes()
+    with pytest.raises(TinyposeError, match=f"found {found}; nothing was changed"):
+        replace_metadata(path, replace(METADATA, licence="another"))
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,24 @@ def _unused_path(folder: Path, stem: str, suffix: str = "") -> Path:
     return folder / f".{stem[:40]}-{secrets.token_hex(6)}{suffix}"
 
 
+def named_path(path: str | Path) -> Path:
+    """Return a path that ends in a name; ``.`` and ``..`` become the folder's.
+
+    Raises:
+        TinyposeError: the working directory is gone.
+    """
+    path = Path(path)
+    with explain_os_errors(path, "find"):
+        return path.resolve() if path.name in ("", "..") else path
+
+
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of ``path`` on success.
 
     It lies beside ``path``. What stood there before is removed only when the
     new folder is complete; on failure it stays. A link stays, too: the folder
-    that it names is replaced.
+    that it names is replaced. Of the working directory, the content is.
 
     Raises:
         TinyposeError: the disk does not take the folder.
@@ -105,11 +116,31 @@ def _replace_folder(new: Path, path: Path) -> None:
         return
     # Renaming over a folder works for empty ones only.
     before = new.with_name(f"{new.name}-before")
+    if os.path.samefile(path, os.curdir):
+        _replace_content(new, path, before)
+        return
     os.rename(path, before)
     try:
         os.rename(new, path)
     except OSError:
         os.rename(before, path)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _replace_content(new: Path, path: Path, before: Path) -> None:
+    """Replace what is in a folder; a shell in it would stay with the old folder."""
+    before.mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for source, target in ((path, before), (new, path)):
+            for entry in list(source.iterdir()):
+                os.rename(entry, target / entry.name)
+                moved.append((entry, target / entry.name))
+    except BaseException:
+        for old, current in reversed(moved):
+            os.rename(current, old)
+        before.rmdir()
         raise
     shutil.rmtree(before, ignore_errors=True)
 

@@ -25,6 +25,9 @@ MEMBER = "tinypose.json"
 SAVED_MODEL_MEMBER = f"assets.extra/{MEMBER}"
 """Where a SavedModel's folder keeps it."""
 
+TFLITE_IDENTIFIER = b"TFL3"
+"""Bytes 4 to 8 of every ``.tflite`` file."""
+
 FORMAT = 1
 ONNX_KEY = "tinypose"
 """Of an ONNX model's properties: the one that holds it."""
@@ -61,7 +64,7 @@ class Metadata:
         precision: What the network computes in; see ``tinypose.export.precision``.
         training_data: The data sets that it was trained on.
         licence: Terms of the file, those of the data included.
-        accuracy: Measured figures, by name.
+        accuracy: Measured figures, by name, of what the file computes.
         receipt: What was measured of this very file against its network; see
             ``tinypose.evaluation.receipt``. Empty if nothing was.
         usual_score: Mean score of its poses of people, measured; 0 if unknown.
@@ -181,13 +184,24 @@ def replace_metadata(path: str | Path, metadata: Metadata) -> None:
     """Give a finished ``.tflite`` file other metadata, atomically.
 
     Raises:
-        TinyposeError: the file carries no metadata yet, or cannot be written.
+        TinyposeError: the file carries no metadata yet, is of another kind, or
+            cannot be written.
     """
     read_metadata(path)
     with zipfile.ZipFile(path) as archive:
+        others = [name for name in archive.namelist() if name != MEMBER]
         start = archive.getinfo(MEMBER).header_offset
+    with explain_os_errors(path, "read"):
+        model = Path(path).read_bytes()[:start]
+    # The rest of an archive, such as the weights of a .keras file, would be lost.
+    if others or model[4:8] != TFLITE_IDENTIFIER:
+        found = f"an archive that holds {others[0]!r}" if others else f"{model[4:8]!r}"
+        raise TinyposeError(
+            f"{path}: expected a TensorFlow Lite model with nothing but metadata "
+            f"behind it, found {found}; nothing was changed: export the model first"
+        )
     with atomic_path(path) as temporary:
-        temporary.write_bytes(Path(path).read_bytes()[:start])
+        temporary.write_bytes(model)
         write_metadata(temporary, metadata)
 
 

@@ -27,7 +27,7 @@ from tinypose.inference.predictor import Predictor
 from tinypose.metadata import Metadata, read_metadata, write_metadata
 from tinypose.models.weight_files import read_weights
 from tinypose.skeletons import AI_CHALLENGER
-from tinypose.weights import shipped_weights
+from tinypose.weights import shipped, shipped_weights
 
 HEATMAP_HW = (16, 12)
 TWO = ("--data", "stick_people:1-2")
@@ -108,6 +108,8 @@ def test_options_change_the_file_and_its_metadata(run, tmp_path, capsys):
     metadata = read_metadata(path)
     assert (metadata.name, metadata.licence) == ("thine", "CC0")
     assert (metadata.output, metadata.refinement) == ("heatmaps", "quarter")
+    # It was measured with the run's refinement.
+    assert metadata.accuracy == {}
     heatmaps = run_tflite(path, np.zeros((3, 64, 48, 3), np.uint8))
     assert heatmaps.shape == (3, *HEATMAP_HW, 14)
 
@@ -118,7 +120,8 @@ def test_eight_bits_need_examples_and_say_how_close_they_are(run, tmp_path, caps
     code, out, _ = tinypose(capsys, "export", run, "--to", path, *options)
     assert code == 0
     assert "in 20 pictures" in out and "95 % within" in out
-    assert read_metadata(path).precision == "int8"
+    metadata = read_metadata(path)
+    assert (metadata.precision, metadata.accuracy) == ("int8", {})
 
 
 def test_eight_bits_need_examples_of_their_own_skeleton(run, tmp_path, capsys):
@@ -245,6 +248,8 @@ def test_what_is_no_run_is_an_error(tmp_path, capsys, source, code, message):
         (["--to", "m.onnx", "--target", "saved_model"], "expected a folder, found the"),
         (["--to", "m.onnx", "--precision", "int8"], "onnx takes no --precision"),
         (["--against", "r", *TWO, "--batch", "2"], "--against takes no --batch"),
+        (["--against", "r", *TWO, "--licence", "CC0"], "against takes no --licence\n"),
+        (["--against", "r", *TWO, "--name", "n"], "against takes no --name\n"),
     ],
     ids=[
         "suffix",
@@ -265,6 +270,8 @@ def test_what_is_no_run_is_an_error(tmp_path, capsys, source, code, message):
         "target_file",
         "target_option",
         "against",
+        "against_licence",
+        "against_name",
     ],
 )
 def test_wrong_usage_exits_with_2(
@@ -410,6 +417,36 @@ def test_a_receipt_is_measured_written_and_measured_again(run, tmp_path, capsys)
     assert read_metadata(path).receipt["num_people"] == 5
 
 
+@pytest.mark.parametrize(
+    ("named", "code", "found"),
+    [
+        ("run", 2, "found another folder; name the run with --against"),
+        ("run/best.keras", 2, "found '.keras'; name the run with --against"),
+        ("weights.npz", 2, "found '.npz'; name the run with --against"),
+        ("nano", 2, "found the name of a shipped model, which stays as it is"),
+        ("nothing.tflite", 1, "expected an exported file, found nothing there"),
+    ],
+    ids=["run", "keras", "weights", "shipped", "nothing"],
+)
+def test_a_receipt_is_written_into_nothing_but_an_exported_file(
+    run, tmp_path, capsys, monkeypatch, named, code, found
+):
+    shutil.copytree(run, tmp_path / "run")
+    shutil.copy(shipped_weights()["nano"], tmp_path / "weights.npz")
+    monkeypatch.chdir(tmp_path)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    kept.append(shipped()["nano"])
+    before = {path: path.read_bytes() for path in kept}
+    for source in ("run", "nano"):
+        command = ("export", named, "--against", source, *TWO)
+        stopped, out, err = tinypose(capsys, *command)
+        assert (stopped, out) == (code, "")
+        assert err.startswith(f"tinypose: error: {named}: expected an exported file")
+        assert found in err and err.count("\n") == 1
+    assert {path: path.read_bytes() for path in kept} == before
+    assert files_in(tmp_path) == ["run", "weights.npz"]
+
+
 def test_a_shipped_model_with_weights_is_exported_like_a_run(tmp_path, capsys):
     path = tmp_path / "nano.tflite"
     code, out, err = tinypose(capsys, "export", "nano", "--to", path, *TWO)
@@ -431,7 +468,9 @@ def test_a_shipped_model_with_weights_is_exported_like_a_run(tmp_path, capsys):
 def test_weights_alone_become_the_network_again(tmp_path, capsys):
     first, second = tmp_path / "first.npz", tmp_path / "second.npz"
     assert tinypose(capsys, "export", "nano", "--to", first)[0] == 0
-    assert tinypose(capsys, "export", first, "--to", second)[0] == 0
+    quarter = ("--refinement", "quarter")
+    assert tinypose(capsys, "export", first, "--to", second, *quarter)[0] == 0
+    assert read_metadata(first).accuracy and not read_metadata(second).accuracy
     before, after = read_weights(shipped_weights()["nano"]), read_weights(second)
     assert before.keys() == after.keys()
     for name, values in before.items():
@@ -538,18 +577,57 @@ def test_a_folder_for_a_microcontroller_comes_from_a_run_or_a_file(
     assert read_metadata(folder / "mine.tflite").name == "mine"
     # Again, from the int8 file; under another name.
     again = tmp_path / "again"
-    options = ("--target", "micro", "--name", "thine", *TWO)
+    options = ("--target", "micro", "--name", "thine", "--licence", "CC0", *TWO)
     code, out, _ = tinypose(
         capsys, "export", folder / "mine.tflite", "--to", again, *options
     )
     assert code == 0
     assert (again / "thine_model.h").exists()
+    assert read_metadata(folder).licence == "Apache-2.0"
+    assert read_metadata(again).licence == "CC0"
     code, out, err = tinypose(
         capsys,
         *("export", folder / "mine.tflite", "--to", again),
         *("--target", "micro", *calibrate),
     )
     assert code == 2 and "an exported file takes no --calibrate" in err
+
+
+def test_a_folder_may_be_the_one_that_the_user_stands_in(
+    run, tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "firmware"
+    folder.mkdir()
+    stale = tmp_path / "firmware.receipt.json"
+    stale.write_text("{}")
+    monkeypatch.chdir(folder)
+    command = ("export", "nano", "--to", ".", "--target", "micro", *TWO)
+    for _ in range(2):  # an earlier export is replaced
+        code, out, _ = tinypose(capsys, *command)
+        assert code == 0 and f"next:  make -C {folder} " in out
+        assert not stale.exists()
+        assert (Path() / "report.json").is_file()
+    assert files_in(tmp_path) == ["firmware"]
+    code, out, err = tinypose(
+        capsys, "export", run, "--to", ".", "--target", "saved_model", *TWO
+    )
+    assert code == 2 and err.startswith(f"tinypose: error: {folder}: expected ")
+
+
+def test_a_folder_that_the_user_stands_in_gets_its_receipt(
+    run, tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "served"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    command = ("export", run, "--to", ".", "--target", "saved_model", *TWO)
+    code, _, err = tinypose(capsys, *command)
+    assert code == 0, err
+    code, out, err = tinypose(capsys, "export", ".", "--against", run, *TWO)
+    assert code == 0 and "2 people" in out, err
+    written = json.loads((tmp_path / "served.receipt.json").read_text())
+    assert (written["file"], written["num_people"]) == ("served", 2)
+    assert read_metadata(folder).receipt["num_people"] == 2
 
 
 @needs_tflite_micro

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.families import SMALL
 from tinypose.cli.main import main
 from tinypose.cli.prune import parse_target
 from tinypose.cli.prune_job import PruneJob, Target, measurer
@@ -19,8 +20,10 @@ from tinypose.errors import UsageError
 from tinypose.export.wrapper import load_net
 from tinypose.images import write_image
 from tinypose.inference.predictor import Predictor
-from tinypose.metadata import read_metadata
+from tinypose.metadata import Metadata, read_metadata
+from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs
+from tinypose.skeletons import Skeleton
 from tinypose.training.run_dir import Progress, RunDir
 
 OVERRIDES = [
@@ -167,6 +170,24 @@ def test_size_and_latency_are_measured_on_the_exported_file(run):
     milliseconds = measurer(Target("latency", 1))(net, metadata)
     assert 10_000 < size < 200_000
     assert 0 < milliseconds < 1000 * (time.perf_counter() - begun)
+
+
+@pytest.mark.parametrize("family", ["deeppose_cascade", "multi_resolution"])
+def test_networks_with_windows_are_measured_in_eight_bits_of_weights(family):
+    config = FAMILIES[family].config_class(**SMALL[family])
+    net = FAMILIES[family].build(config)
+    (*_, codec) = FAMILIES[family].codecs(config).values()
+    metadata = Metadata(
+        name="test",
+        family=family,
+        skeleton=Skeleton(name="test", names=tuple("abcde")),
+        input_hw=config.input_hw,
+        **codec.description(),
+    )
+    size = measurer(Target("size", 1))(net, metadata)
+    # Less than two bytes a weight, the graph itself aside.
+    assert 0 < size < 2 * net.count_params() + 60_000
+    assert measurer(Target("latency", 1))(net, metadata) > 0
 
 
 @pytest.mark.parametrize(
@@ -338,9 +359,9 @@ def test_a_pruning_goes_on_where_its_files_lie_now(run, tmp_path, capsys, monkey
         people.append(replace(sample, picture=picture))
     write_coco(here / "labels.json", people, here)
 
-    def command(folder, ranges="1-3"):
+    def command(folder, ranges="1-3", val="4-4"):
         labels = f"coco={folder / 'labels.json'}"
-        options = ["--data", f"{labels}:{ranges}", "--val", f"{labels}:4-4"]
+        options = ["--data", f"{labels}:{ranges}", "--val", f"{labels}:{val}"]
         options += ["--target", "sparsity=50%", "--out", tmp_path / "out"]
         return ["prune", folder / "run", *options]
 
@@ -355,3 +376,11 @@ def test_a_pruning_goes_on_where_its_files_lie_now(run, tmp_path, capsys, monkey
     assert record["validation"] == [f"{labels}:4-4"]
     code, _, err = tinypose(capsys, *command(there, "1-2"))
     assert code == 2 and "data: ['coco 1-3']" in err
+    code, _, err = tinypose(capsys, *command(there, val="3-4"))
+    assert code == 2 and "validation: ['coco 4-4']), found ['coco 3-4']" in err
+    # An earlier version did not note it.
+    request = json.loads((tmp_path / "out" / "request.json").read_text())
+    del request["validation"]
+    (tmp_path / "out" / "request.json").write_text(json.dumps(request))
+    code, _, err = tinypose(capsys, *command(there))
+    assert code == 0, err

@@ -159,6 +159,49 @@ def test_a_damaged_saved_model_is_one_line(dot_net, metadata, tmp_path):
         open_backend(path)
 
 
+def with_open_batch(path):
+    """Open the batch of an ONNX file as users do: at its ends."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for end in (*model.graph.input, *model.graph.output):
+        end.type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.save(model, str(path))
+
+
+def test_an_open_batch_runs_all_pictures_at_once(
+    dot_net, metadata, tmp_path, dots, dot_centres, monkeypatch
+):
+    path = tmp_path / "open.onnx"
+    export_onnx(dot_net, metadata, path)
+    pictures = dots(dot_centres)
+    expected = open_backend(path)(pictures)
+    with_open_batch(path)
+    backend, sizes = open_backend(path), []
+    run = backend._run
+    monkeypatch.setattr(backend, "_run", lambda c: (sizes.append(len(c)), run(c))[1])
+    np.testing.assert_allclose(backend(pictures), expected, atol=1e-4)
+    assert len(backend(np.concatenate([pictures] * 5))) == 20
+    # Nothing is filled up.
+    assert sizes == [4, 16, 4]
+    assert backend(pictures[:0]).shape == (0, 3, 3)
+
+
+def test_an_open_batch_that_is_fixed_inside_is_one_line(metadata, tmp_path):
+    images = keras.Input((64, 48, 3), batch_size=1)
+    cells = keras.ops.reshape(keras.layers.AveragePooling2D(4)(images), (1, 192, 3))
+    maps = keras.ops.reshape(keras.ops.softmax(cells, axis=1), (1, 16, 12, 3))
+    net = keras.Model(images, {"heatmaps_1": maps})
+    path = tmp_path / "open.onnx"
+    export_onnx(net, metadata, path, heads=True)
+    with_open_batch(path)
+    pictures = np.zeros((2, 64, 48, 3), np.uint8)
+    assert open_backend(path)(pictures[:1]).shape == (1, 16, 12, 3)
+    with pytest.raises(TinyposeError, match="that runs with 2 pictures at") as caught:
+        open_backend(path)(pictures)
+    assert "\n" not in str(caught.value)
+
+
 def test_onnx_files_that_do_not_fit_are_refused(dot_net, metadata, tmp_path):
     import onnx
 

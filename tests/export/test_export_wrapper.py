@@ -10,11 +10,12 @@ from tinypose.codecs.codec import codec_of
 from tinypose.errors import TinyposeError
 from tinypose.export.wrapper import (
     check_net,
+    exported_metadata,
     keypoint_function,
     load_net,
     raw_function,
 )
-from tinypose.metadata import write_metadata
+from tinypose.metadata import PRECISIONS, write_metadata
 from tinypose.models import loading
 
 
@@ -31,6 +32,17 @@ def test_keypoints_are_where_the_dots_are(dot_net, metadata, dots, dot_centres):
     # Measured 0.19: pooling to cells widens the dots by a little.
     np.testing.assert_allclose(found[..., :2], dot_centres, atol=0.3)
     assert (found[..., 2] > 0.9).all()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("heads", [False, True])
+def test_figures_travel_only_into_what_computes_the_same(
+    dot_net, metadata, precision, heads
+):
+    measured = replace(metadata, receipt={"pck": 1.0})
+    written = exported_metadata(dot_net, measured, heads=heads, precision=precision)
+    expected = metadata.accuracy if precision == "float32" else {}
+    assert (written.accuracy, written.receipt) == (expected, {})
 
 
 def test_later_changes_of_the_net_do_not_reach_a_wrapped_one(dot_net):

@@ -14,6 +14,7 @@ from tinypose.cli.export_job import (
 from tinypose.cli.export_micro import is_exported, repack_micro
 from tinypose.cli.export_receipt import receive_receipt
 from tinypose.errors import UsageError
+from tinypose.files import named_path
 
 TARGETS = {".tflite": "tflite", ".onnx": "onnx", ".npz": "weights"}
 """What a file's suffix says; a folder needs --target."""
@@ -123,9 +124,10 @@ def export(
 ) -> None:
     """Write a trained network as a file: picture in, keypoints out.
 
-    Skeleton, training data, licence and accuracy go into the file. Network and
-    file are compared on pictures first: keypoints may differ by 0.1 pixels, in
-    less than 32 bits by one pixel in the median.
+    Skeleton, training data and licence go into the file, and the accuracy where
+    it computes the same. Network and file are compared on pictures first:
+    keypoints may differ by 0.1 pixels, in less than 32 bits by one pixel in the
+    median.
 
     Example:  tinypose export runs/mine --to mine.tflite
     """
@@ -148,7 +150,8 @@ def export(
     }
     given = _given(name, licence, refinement)
     if against is not None:
-        changes = {**used, "--to": to, "--target": target, "--name": given}
+        changes = {**used, "--to": to, "--target": target}
+        changes |= {"--name": name, "--licence": licence}
         _refuse(changes, set(changes) - {"--data", "--receipt"}, "--against")
         receive_receipt(run, against, data or [], max_drop)
         return
@@ -161,7 +164,7 @@ def export(
             _refuse({"--calibrate": calibrate}, {"--calibrate"}, "an exported file")
             _refuse({"--receipt": receipt}, {"--receipt"}, "an exported file")
             shown = data or [DEFAULT_DATA]
-            repack_micro(run, to, shown, NUM_PICTURES, given.get("name"))
+            repack_micro(run, to, shown, NUM_PICTURES, name=name, licence=licence)
             return
     _check_precision(precision, calibrate)
     ExportJob(
@@ -200,7 +203,7 @@ def _target(to: Path | None, target: str | None) -> tuple[Path, str]:
     if target is not None and target not in FOLDERS and target != kind:
         (suffix,) = [suffix for suffix, name in TARGETS.items() if name == target]
         raise UsageError(f"{to}: expected a name ending in {suffix} for {target}")
-    return to, target or kind or ""
+    return named_path(to), target or kind or ""
 
 
 def _refuse(used: dict[str, Any], unused: set[str], what: str) -> None:

@@ -95,7 +95,7 @@ class ExportJob:
         from tinypose.export.wrapper import load_net
 
         net, metadata = load_net(weights)
-        metadata = replace(metadata, **self.given)
+        metadata = _with_given(metadata, self.given)
         # Only pictures are needed, but those of what the network knows.
         examples = (
             load_data(calibrate, metadata.skeleton, limit=NUM_CALIBRATION)
@@ -263,6 +263,15 @@ class _Check:
         rewrite_metadata(file, metadata)
 
 
+def _with_given(metadata: "Metadata", given: dict[str, Any]) -> "Metadata":
+    """Return metadata with the command line's entries in place of the run's."""
+    changed = replace(metadata, **given)
+    if changed.refinement != metadata.refinement:
+        # It was measured with the other decoding.
+        changed = replace(changed, accuracy={})
+    return changed
+
+
 def _write_weights(weights: Path, to: Path, given: dict[str, Any]) -> None:
     """Write the weights of a network alone, to start other trainings from."""
     # Without the rest of the export, which needs TensorFlow.
@@ -270,7 +279,7 @@ def _write_weights(weights: Path, to: Path, given: dict[str, Any]) -> None:
     from tinypose.models.loading import load_net
     from tinypose.models.weight_files import save_weights
 
-    metadata = replace(read_metadata(weights), **given)
+    metadata = _with_given(read_metadata(weights), given)
     save_weights(load_net(weights), metadata, to)
     typer.echo(
         f"wrote {to}: {to.stat().st_size / 1000:.0f} kB\n"

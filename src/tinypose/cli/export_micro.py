@@ -22,7 +22,13 @@ def is_exported(source: Path) -> bool:
 
 
 def repack_micro(
-    file: Path, to: Path, data: Sequence[str], num_pictures: int, name: str | None
+    file: Path,
+    to: Path,
+    data: Sequence[str],
+    num_pictures: int,
+    *,
+    name: str | None,
+    licence: str | None,
 ) -> None:
     """Write the folder for a microcontroller from an exported int8 file.
 
@@ -32,6 +38,7 @@ def repack_micro(
         data: Data sets whose people are run through both interpreters.
         num_pictures: How many of them.
         name: Of the model, if not the file's.
+        licence: Terms of use, if not the file's.
     """
     from tinypose.data.selection import crop_people
     from tinypose.data.sources import load_data
@@ -42,7 +49,7 @@ def repack_micro(
     model = find_model(file)
     metadata = read_metadata(model)
     crops = crop_people(load_data(data, limit=num_pictures), metadata)
-    write_micro(model, to, crops, name or metadata.name)
+    write_micro(model, to, crops, name or metadata.name, licence=licence)
     remove_receipt(to)
     say_next(to)
 
@@ -53,11 +60,13 @@ def write_micro(
     crops: "Image",
     name: str,
     check: "Callable[[Path], None] | None" = None,
+    *,
+    licence: str | None = None,
 ) -> "MicroReport":
     """Write the folder and say what is in it; see ``export_micro``."""
     from tinypose.export.micro import export_micro
 
-    report = export_micro(file, to, crops, name=name, check=check)
+    report = export_micro(file, to, crops, name=name, licence=licence, check=check)
     typer.echo(
         f"wrote {to}: C sources, {report.model_bytes / 1000:.0f} kB of model, "
         f"operators {', '.join(report.operators)}"

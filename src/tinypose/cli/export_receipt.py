@@ -10,12 +10,16 @@ import typer
 
 from tinypose.cli.quiet import load_keras
 from tinypose.cli.run_weights import open_weights
-from tinypose.errors import TinyposeError
+from tinypose.errors import TinyposeError, UsageError
+from tinypose.files import named_path
 
 if TYPE_CHECKING:
     from tinypose.data.sample import Sample
     from tinypose.evaluation.receipt import Receipt
     from tinypose.export.layer_errors import LayerError
+
+EXPORTED = (".tflite", ".onnx")
+"""Files that a receipt can be written into."""
 
 NUM_BLAMED = 5
 """Layers that a refusal names."""
@@ -30,21 +34,21 @@ def receive_receipt(
     """Measure an exported file anew, and write what was found into it.
 
     Args:
-        file: The file, or a SavedModel's folder.
+        file: The file, or the folder of a SavedModel or for a microcontroller.
         run: What it was made from; see ``open_weights``.
         data: Data sets of labelled people.
         max_drop: PCK@0.2 in points that it may lose.
 
     Raises:
-        TinyposeError: it loses more.
+        TinyposeError: it is no exported file, or loses more.
     """
+    file = named_path(file)
+    _require_exported(file)
     load_keras()
     from tinypose.data.sources import load_data
     from tinypose.export.rewrite import rewrite_metadata
     from tinypose.inference.backends import open_backend
-    from tinypose.inference.inputs import find_model
 
-    file = find_model(file)
     metadata = open_backend(file).metadata
     with open_weights(run) as weights:
         receipt = measure_file(file, weights, data, load_data(data))
@@ -53,6 +57,37 @@ def receive_receipt(
     require_accuracy(receipt, max_drop, str(file), [])
     rewrite_metadata(file, replace(metadata, receipt=receipt.to_dict()))
     write_receipt(file, receipt, [])
+
+
+def _require_exported(file: Path) -> None:
+    """Check that a receipt can be written into what the user names.
+
+    Raises:
+        UsageError: it is a shipped model, a run, or anything else.
+    """
+    from tinypose.metadata import is_saved_model
+    from tinypose.micro_folder import read_micro_folder
+    from tinypose.weights import shipped
+
+    if str(file) in shipped():
+        raise UsageError(
+            f"{file}: expected an exported file, which gets the receipt, found the "
+            "name of a shipped model, which stays as it is; export it to a file first"
+        )
+    if not file.exists():
+        raise TinyposeError(f"{file}: expected an exported file, found nothing there")
+    if file.is_file():
+        exported = file.suffix.lower() in EXPORTED
+        found = repr(file.suffix or "no suffix")
+    else:
+        exported = is_saved_model(file) or read_micro_folder(file) is not None
+        found = "another folder"
+    if not exported:
+        raise UsageError(
+            f"{file}: expected an exported file ({' or '.join(EXPORTED)}, or a folder "
+            f"of --target saved_model or micro), found {found}; name the run with "
+            "--against"
+        )
 
 
 def write_receipt(
@@ -147,7 +182,7 @@ def require_accuracy(
         f"the network's {receipt.network_pck:.1f} %)"
     )
     if blamed:
-        text += f"; most changed by {blamed}; calibrate with more of the training data"
+        text += f"; most changed by {blamed}; calibrate with people like those who lose"
         text += f", try --precision {others}, or " if others else " or "
         text += "fine-tune the run with --set training.imitate_int8=true"
     raise TinyposeError(f"{text}; or allow it with --max-drop")

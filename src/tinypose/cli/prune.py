@@ -36,9 +36,10 @@ def prune(
         str,
         typer.Option(
             metavar="KIND=VALUE",
-            help=f"{EXAMPLES}; size and latency are those of the int8 file here, on "
-            "one thread. For a sparsity, single weights become zero instead: the "
-            "file packs into fewer bytes and is no faster.",
+            help=f"{EXAMPLES}; size and latency are those of the int8 file here "
+            "(deeppose_cascade and multi_resolution: dynamic), on one thread. For a "
+            "sparsity, single weights become zero instead: the file packs into fewer "
+            "bytes and is no faster.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],

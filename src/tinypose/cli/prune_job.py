@@ -93,6 +93,7 @@ class PruneJob:
             "run": self.run.absolute().name,
             "target": {self.target.kind: self.target.value},
             "data": [describe_spec(spec) for spec in self.record["data"]],
+            "validation": [describe_spec(spec) for spec in self.record["validation"]],
             "limit": self.record["limit"],
             "rounds": self.rounds,
             "importance": self.importance,
@@ -120,7 +121,8 @@ class PruneJob:
             return
         before = read_json(out / REQUEST, "what was asked of tinypose prune")
         for key, value in self.request.items():
-            if before.get(key) != value:
+            # Earlier versions noted less.
+            if before.get(key, value) != value:
                 raise UsageError(
                     f"--out {out}: expected the same request as it was begun with "
                     f"({key}: {before.get(key)}), found {value}; choose another folder"
@@ -284,7 +286,10 @@ class PruneJob:
 
 
 def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
-    """Return what measures a network with its metadata in the target's unit."""
+    """Return what measures a network with its metadata in the target's unit.
+
+    Size and latency are those of a file in the network's ``smallest_precision``.
+    """
     from tinypose.models.cost import count_macs, count_parameters
 
     if target.kind == "macs":
@@ -293,15 +298,17 @@ def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
         return lambda net, metadata: float(count_parameters(net))
 
     def measure(net: Any, metadata: "Metadata") -> float:
-        from tinypose.export.tflite import export_tflite
+        from tinypose.export.tflite import export_tflite, smallest_precision
         from tinypose.export.wrapper import noise_crops
         from tinypose.inference.footprint import latency
+        from tinypose.metadata import CALIBRATED
 
+        precision = smallest_precision(net)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tflite"
             # Ranges change neither size nor time: noise will do.
-            crops = noise_crops(metadata, 2)
-            export_tflite(net, metadata, path, precision="int8", calibration=crops)
+            crops = noise_crops(metadata, 2) if precision in CALIBRATED else None
+            export_tflite(net, metadata, path, precision=precision, calibration=crops)
             if target.kind == "size":
                 return float(path.stat().st_size)
             return latency(path)

@@ -93,6 +93,7 @@ def export_micro(
     crops: NDArray[np.uint8],
     *,
     name: str | None = None,
+    licence: str | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> MicroReport:
     """Write a folder with all that a microcontroller's program needs of a model.
@@ -104,6 +105,7 @@ def export_micro(
             Micro and LiteRT are compared; one or more.
         name: What its files and symbols begin with, and the model's name; by
             default that of the model.
+        licence: Its terms of use; by default those of the model.
         check: Called with the finished folder, under a temporary name; what it
             raises stops the export.
 
@@ -127,6 +129,7 @@ def export_micro(
     metadata = replace(
         metadata,
         name=name or metadata.name,
+        licence=licence or metadata.licence,
         output="heatmaps",
         refinement=REFINEMENT,
         accuracy={},

@@ -86,6 +86,15 @@ def export_tflite(
     return metadata
 
 
+def smallest_precision(net: keras.Model) -> str:
+    """Return the precision whose file of a network is the smallest."""
+    return "dynamic" if _has_windows(net) else "int8"
+
+
+def _has_windows(net: keras.Model) -> bool:
+    return any(isinstance(layer, CropAround) for layer in net.layers)
+
+
 def _convert(
     net: keras.Model,
     metadata: Metadata,
@@ -130,9 +139,7 @@ def _check_precision(
             f"only for these, found {'none' if calibration is None else 'some'} "
             f"for {precision}"
         )
-    if precision in CALIBRATED and any(
-        isinstance(layer, CropAround) for layer in net.layers
-    ):
+    if precision in CALIBRATED and _has_windows(net):
         raise UsageError(
             f"model {metadata.name!r}: expected a network without windows to "
             f"quantise, found one of {metadata.family}, whose windows' places do "

@@ -163,6 +163,9 @@ def exported_metadata(
 ) -> Metadata:
     """Return what an exported file says about itself.
 
+    The network's accuracy is the file's where it computes the same; what was
+    measured of another file never is.
+
     Args:
         net: The network.
         metadata: What is known about it.
@@ -173,6 +176,8 @@ def exported_metadata(
         metadata,
         output=metadata.raw_output if heads else "keypoints",
         precision=precision,
+        accuracy=metadata.accuracy if precision == "float32" else {},
+        receipt={},
         num_parameters=count_parameters(net),
         macs=count_macs(net),
         version=__version__,

@@ -13,10 +13,8 @@ from tinypose.files import explain_os_errors
 from tinypose.images import Image
 from tinypose.inference.shapes import check_shape, in_batches, output_shape
 from tinypose.inference.threads import usable_threads
-from tinypose.metadata import read_metadata
+from tinypose.metadata import TFLITE_IDENTIFIER, read_metadata
 from tinypose.quiet import quiet_stderr
-
-_TFLITE_IDENTIFIER = b"TFL3"
 
 
 class LiteRTBackend:
@@ -91,7 +89,7 @@ class LiteRTBackend:
 def _read_flatbuffer(path: Path) -> bytes:
     with explain_os_errors(path, "read"):
         content = path.read_bytes()
-    if content[4:8] != _TFLITE_IDENTIFIER:
+    if content[4:8] != TFLITE_IDENTIFIER:
         raise TinyposeError(
             f"{path}: expected a TensorFlow Lite model (its bytes 4 to 7 are "
             f"'TFL3'), found {content[4:8]!r}"

@@ -14,17 +14,22 @@ from tinypose.inference.threads import usable_threads
 from tinypose.metadata import MAX_MODEL_BYTES, ONNX_KEY, Metadata, metadata_from_json
 from tinypose.quiet import quiet_stderr
 
+OPEN_BATCH = 16
+"""Pictures per run of a file that takes any number: more take memory, not less time."""
+
 
 class OnnxBackend:
     """An ``.onnx`` file run by ONNX Runtime on the CPU.
 
     Args:
-        path: The file, complete or with raw output; bytes in, float32 out.
+        path: The file, complete or with raw output; bytes in, float32 out. Its
+            batch is fixed, as ``export_onnx`` writes it, or open.
         num_threads: See ``open_backend``.
     """
 
     def __init__(self, path: str | Path, *, num_threads: int | None = None) -> None:
         path = require_file(path, "a model file", max_bytes=MAX_MODEL_BYTES)
+        self._path = path
         self._session = _open_session(path, num_threads or usable_threads())
         self.metadata = _metadata_of(self._session, path)
         self.runtime = f"ONNX Runtime {_onnxruntime(path).__version__}"
@@ -43,15 +48,36 @@ class OnnxBackend:
                 f"and {target.type}"
             )
         self._input = source.name
-        self._batch = int(source.shape[0])
+        # An open size has a name there, or None.
+        size = source.shape[0]
+        self._fixed = isinstance(size, int) and size > 0
+        self._batch = size if self._fixed else OPEN_BATCH
 
     def __call__(self, crops: Image) -> NDArray[np.float32]:
-        """Return the model's output for crops (batch, height, width, 3)."""
-        return in_batches(self._run, crops, self._batch, self.metadata)
+        """Return the model's output for crops (batch, height, width, 3).
+
+        Raises:
+            TinyposeError: its batch was opened, and inside it is fixed still.
+        """
+        return in_batches(
+            self._run, crops, self._batch, self.metadata, fill=self._fixed
+        )
 
     def _run(self, crops: Image) -> NDArray[np.float32]:
-        (output,) = self._session.run(None, {self._input: crops})
+        try:
+            (output,) = self._session.run(None, {self._input: crops})
+        except Exception as error:  # as above: no common class of its own
+            raise self._refusal(crops, _one_line(error)) from error
+        if len(output) != len(crops):
+            raise self._refusal(crops, f"it gives {len(output)} results")
         return np.asarray(output, np.float32)
+
+    def _refusal(self, crops: Image, reason: str) -> TinyposeError:
+        return TinyposeError(
+            f"{self._path}: expected a model that runs with {len(crops)} pictures at "
+            f"once, found one that does not ({reason}); was its batch changed after "
+            "the export? Export it with --batch"
+        )
 
 
 def _onnxruntime(path: Path) -> Any:
@@ -75,11 +101,14 @@ def _open_session(path: Path, num_threads: int) -> Any:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
     except Exception as error:  # each kind of damage has a class of its own
-        reason = " ".join(str(error).split())[:200]
         raise TinyposeError(
             f"{path}: expected an ONNX model, found one that does not load "
-            f"({reason}); is the file damaged?"
+            f"({_one_line(error)}); is the file damaged?"
         ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _metadata_of(session: Any, path: Path) -> Metadata:

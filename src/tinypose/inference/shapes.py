@@ -26,20 +26,23 @@ def in_batches(
     crops: Image,
     batch: int,
     metadata: Metadata,
+    *,
+    fill: bool = True,
 ) -> NDArray[np.float32]:
     """Return a model's output for any number of crops.
 
     Args:
-        run: Gives the output for exactly ``batch`` crops.
+        run: Gives the output for exactly ``batch`` crops, or for fewer, too.
         crops: (num_crops, height, width, 3) uint8 RGB; may be none.
-        batch: The fixed size; the last run is filled up with black.
+        batch: How many go into one run, at most.
         metadata: Of the model.
+        fill: Whether the last run is filled up with black: ``batch`` is fixed.
     """
     outputs = []
     for start in range(0, len(crops), batch):
         part = crops[start : start + batch]
         count = len(part)
-        if count < batch:
+        if fill and count < batch:
             part = np.pad(part, ((0, batch - count), (0, 0), (0, 0), (0, 0)))
         outputs.append(run(part)[:count])
     return np.concatenate(outputs) if outputs else no_output(metadata)

@@ -1,11 +1,19 @@
-"""The examples in C++ of docs/deploy.md, compiled against a runtime that echoes."""
+"""The examples of docs/deploy.md.
+
+The one in C++ is compiled against a runtime that echoes; the lines of the one in
+Kotlin that say where the crop lies are read as Python.
+"""
 
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from tinypose.geometry import crop_affine, transform_points
 
 ROOT = Path(__file__).parents[1]
 
@@ -116,8 +124,7 @@ int main(int argc, char** argv) {
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_the_cpp_example_returns_what_the_runtime_gives(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```cpp\n(.*?)```", text, re.DOTALL)
+    example = read_example("cpp")
     header = tmp_path / "tensorflow" / "lite" / "c" / "c_api.h"
     header.parent.mkdir(parents=True)
     header.write_text(HEADER)
@@ -130,6 +137,89 @@ def test_the_cpp_example_returns_what_the_runtime_gives(tmp_path: Path) -> None:
     assert run(tmp_path, "gone.tflite") == (1, "cannot read gone.tflite\n")
     # A crop of another size than the network's.
     assert run(tmp_path, "there.tflite", "short") == (1, "the interpreter failed\n")
+
+
+class Matrix:
+    """Android's, as far as it is used: maps edges of pixels, not their centres."""
+
+    def setTranslate(self, x: float, y: float) -> None:
+        self.offset, self.scale = np.array([x, y]), np.ones(2)
+
+    def postScale(self, x: float, y: float) -> None:
+        self.offset, self.scale = self.offset * [x, y], self.scale * [x, y]
+
+
+def scaled(source: object, width: float, height: float, smooth: bool) -> object:
+    return SimpleNamespace(width=int(width), height=int(height))
+
+
+@pytest.mark.parametrize(
+    "picture_wh, box",
+    [
+        pytest.param((300, 200), (120.0, 40, 60, 110), id="not_halved"),
+        pytest.param((1001, 801), (700.0, 300, 250, 450), id="once"),
+        pytest.param((1001, 2003), (500.0, 100, 490, 1850), id="odd_each_time"),
+    ],
+)
+def test_the_kotlin_example_places_the_crop(picture_wh, box) -> None:
+    lines = re.findall(
+        r"^ {8}(val sides.*?)^ {8}crop\.erase.*?( Keypoint\(.*?\))\n {8}\}",
+        read_example("kotlin"),
+        re.DOTALL | re.MULTILINE,
+    )
+    (place, keypoint), scope = lines[0], kotlin_scope(picture_wh, box)
+    exec(as_python(place), scope)
+    # Edges of the box, in the picture: half a pixel before its centres.
+    affine = crop_affine(np.subtract(box, [0.5, 0.5, 0, 0]), (96, 64))
+    x, y, width, height = box
+    for point in np.array([[x, y], [x + width, y + height / 2]]):
+        in_crop = transform_points(affine, point - 0.5)
+        in_source = point * [
+            scope["source"].width / picture_wh[0],
+            scope["source"].height / picture_wh[1],
+        ]
+        matrix = scope["toCrop"]
+        found = in_source * matrix.scale + matrix.offset - 0.5
+        assert found == pytest.approx(in_crop, abs=1e-6)
+        scope["x"], scope["y"] = found
+        back = eval(as_python(keypoint), scope)
+        assert back == pytest.approx(point - 0.5, abs=1e-6)
+
+
+def kotlin_scope(picture_wh, box) -> dict[str, object]:
+    """Return what the example's lines know: the picture, the box, the network's."""
+    x, y, width, height = box
+    rectangle = SimpleNamespace(
+        width=lambda: width,
+        height=lambda: height,
+        centerX=lambda: x + width / 2,
+        centerY=lambda: y + height / 2,
+    )
+    return {
+        "Bitmap": SimpleNamespace(createScaledBitmap=scaled),
+        "Keypoint": lambda x, y, score: (x, y),
+        "Matrix": Matrix,
+        "box": rectangle,
+        "picture": SimpleNamespace(width=picture_wh[0], height=picture_wh[1]),
+        **{"width": 64, "height": 96, "padding": 1.25, "score": 1.0},
+        **{"maxOf": max, "true": True},
+    }
+
+
+def as_python(kotlin: str) -> str:
+    """Return simple lines of Kotlin as Python."""
+    kotlin = re.sub(r"^ {8}", "", kotlin, flags=re.MULTILINE).strip()
+    kotlin = re.sub(
+        r"\b(val|var) |\.toFloat\(\)|^ *\}$", "", kotlin, flags=re.MULTILINE
+    )
+    kotlin = re.sub(r"(\d)f\b", r"\1", kotlin)
+    return re.sub(r"while \((.*)\) \{", r"while \1:", kotlin)
+
+
+def read_example(language: str) -> str:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (example,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return example
 
 
 def build(folder: Path, *command: str) -> None:

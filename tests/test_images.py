@@ -1,8 +1,11 @@
 """Pictures: what reads, what is refused, and warps to half-pixel exactness."""
 
+import re
 import struct
 import time
+import tomllib
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -288,6 +291,30 @@ def test_warp_fills_what_lies_outside():
     affine = crop_affine((-30, 0, 20, 20), (16, 16), padding=1.0)
     crop = warp_image(picture, affine, (16, 16), fill=(1, 2, 3))
     assert (crop == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("scale", [1, 8], ids=["same_size", "shrunk"])
+@pytest.mark.parametrize("fill", [(0, 0, 0), None], ids=["black", "edge"])
+@pytest.mark.parametrize("length", [32767, 70_000])
+def test_long_pictures_are_warped_as_short_ones(length, fill, scale):
+    end = gradient(40 * scale, 200 * scale)
+    box = np.array([120.3, 7.6, 60, 30]) * scale  # partly to the right of the end
+    crops = []
+    for width in (end.shape[1], length):
+        picture = np.zeros((end.shape[0], width, 3), np.uint8)
+        picture[:, -end.shape[1] :] = end
+        from_end = width - end.shape[1] + 40 * scale
+        affine = crop_affine((box[0] + from_end, *box[1:]), (32, 48))
+        crops.append(warp_image(picture, affine, (32, 48), fill=fill).astype(int))
+    assert crops[0].max() > 200
+    assert np.abs(crops[1] - crops[0]).max() <= 2
+
+
+def test_no_opencv_is_asked_for_that_warps_short_pictures_only():
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    needed = tomllib.loads(project.read_text())["project"]["dependencies"]
+    (opencv,) = [word for word in needed if word.startswith("opencv")]
+    assert int(re.fullmatch(r"opencv-python-headless>=(\d+)\.\d+", opencv)[1]) >= 5
 
 
 @pytest.mark.parametrize("scale", [1, 8], ids=["same_size", "shrunk"])

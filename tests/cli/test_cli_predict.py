@@ -182,11 +182,31 @@ def test_an_output_that_fails_does_not_cost_the_other(
     def fail(self):
         raise TinyposeError("cannot write p.json: the disk is full")
 
-    monkeypatch.setattr(predict_job.Results, "to_json", fail)
+    monkeypatch.setattr(predict_job.Results, "json_pieces", fail)
     arguments = ("--model", heads, "--json", "p.json", "--csv", "p.csv")
     code, out, err = tinypose("predict", photo, *arguments)
     assert code == 1 and "disk is full" in err and "wrote p.csv" in out
     assert files(tmp_path) == ["p.csv", "photo.png"]
+
+
+def test_full_disk_ends_the_work_in_one_line(
+    tinypose, photo, video, heads, monkeypatch, tmp_path
+):
+    class Full(predict_job.Results):
+        def add(self, *arguments, **options):
+            if self.num_poses == 3:
+                raise predict_job.SpoolError("cannot keep results in .: no room")
+            super().add(*arguments, **options)
+
+    monkeypatch.setattr("tinypose.inference.outputs.Results", Full)
+    arguments = ("walk.mp4", "photo.png", "--model", heads, "--save", "out")
+    code, out, err = tinypose("predict", *arguments, "--json", "p.json")
+    # To go on with the photo would be in vain.
+    assert (code, err) == (1, "tinypose: error: cannot keep results in .: no room\n")
+    assert "photo" not in out and "wrote p.json" in out
+    value = json.loads((tmp_path / "p.json").read_text())
+    assert len(value["results"]) == 3 and value["failures"][0]["source"] == "walk.mp4"
+    assert files(tmp_path / "out") == ["walk_pose.mp4"]
 
 
 def test_a_pipe_and_a_link_take_the_results(tinypose, photo, heads, tmp_path):
@@ -219,7 +239,7 @@ def test_poses_are_kept_only_for_an_output(tinypose, photo, heads, monkeypatch):
         try:
             return run(self, found)
         finally:
-            kept.append(len(self.results._poses))
+            kept.append(self.results.num_poses)
 
     monkeypatch.setattr(predict_job.PredictJob, "run", look)
     for options in ([], ["--csv", "p.csv"]):
@@ -492,7 +512,7 @@ def test_truncated_video_keeps_its_frames(tinypose, heads, tmp_path):
     value = json.loads((tmp_path / "p.json").read_text())
     kept = len(value["results"])
     assert 0 < kept < 40 and count_frames(tmp_path / "out" / "cut_pose.mp4") == kept
-    assert code == 1 and "is the video truncated" in err and value["failures"]
+    assert code == 1 and "is it truncated" in err and value["failures"]
 
 
 def test_ctrl_c_keeps_what_was_found(heads, tmp_path, paint_dots):

@@ -1,9 +1,11 @@
 """What predictions leave behind: names, JSON, CSV and whole videos."""
 
 import csv
+import errno
 import io
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,13 @@ import pytest
 
 from tinypose.errors import TinyposeError
 from tinypose.inference import outputs
-from tinypose.inference.outputs import OutputNames, Results, video_writer
+from tinypose.inference.outputs import (
+    OutputNames,
+    Results,
+    SpoolError,
+    video_writer,
+    write_pieces,
+)
 from tinypose.inference.pose import Pose
 from tinypose.inference.sources import Frame, Source
 
@@ -56,23 +64,36 @@ def test_source_behind_a_link_is_not_named(tmp_path):
 
 
 @pytest.fixture
-def results(dot_metadata):
-    pose = Pose(
+def pose(dot_metadata):
+    return Pose(
         keypoints_xy=np.array([[1.234, 2], [3, 4.567], [5, 6]], np.float32),
         scores=np.array([0.5, 0.25, 1], np.float32),
         skeleton=dot_metadata.skeleton,
         box_xywh=np.array([1.0, 2, 3, 4]),
     )
-    results = Results(dot_metadata)
+
+
+@pytest.fixture
+def empty(dot_metadata, tmp_path):
+    results = Results(dot_metadata, folder=tmp_path)
+    yield results
+    results.close()
+
+
+@pytest.fixture
+def results(empty, pose):
     frame = Frame(np.zeros((48, 64, 3), np.uint8), 3, 0.125)
-    results.add(source("ä, b.mp4"), frame, pose)
-    results.fail(source("c.jpg"), TinyposeError("c.jpg: no"))
-    return results
+    empty.add(source("ä, b.mp4"), frame, pose)
+    empty.fail(source("c.jpg"), TinyposeError("c.jpg: no"))
+    return empty
+
+
+def as_json(results):
+    return json.loads("".join(results.json_pieces()))
 
 
 def test_json_says_everything(results):
-    value = json.loads(results.to_json())
-    assert value == results.to_dict()
+    value = as_json(results)
     assert value["model"] == "dots"
     assert value["skeleton"]["keypoints"] == ["left_hand", "right_hand", "head"]
     (result,) = value["results"]
@@ -90,13 +111,27 @@ def test_json_says_everything(results):
     assert value["failures"] == [{"source": "c.jpg", "error": "c.jpg: no"}]
 
 
-def test_json_has_a_line_per_result(results):
-    lines = results.to_json().splitlines()
-    assert sum('"keypoints": [{' in line for line in lines) == 1
+def test_json_has_a_line_per_result(results, pose):
+    results.add(source("d.jpg"), Frame(np.zeros((4, 6, 3), np.uint8)), pose)
+    first, *middle, last = "".join(results.json_pieces()).splitlines()
+    assert (first, last) == ("{", "}")
+    assert middle[0] == ' "model": "dots",' and middle[1].endswith("},")
+    assert middle[2] == ' "results": ['
+    assert middle[3].startswith('  {"source": "ä, b.mp4", "frame": 3, "time_s": 0.125,')
+    assert middle[4].startswith('  {"source": "d.jpg", "frame": 0, "time_s": 0.0,')
+    assert middle[3].endswith("]},") and middle[4].endswith("]}")
+    assert middle[5:] == [
+        " ],",
+        ' "failures": [',
+        '  {"source": "c.jpg", "error": "c.jpg: no"}',
+        " ]",
+    ]
 
 
 def test_csv_has_a_line_per_keypoint(results):
-    rows = list(csv.DictReader(io.StringIO(results.to_csv())))
+    text = "".join(results.csv_pieces())
+    assert text.splitlines()[1] == '"ä, b.mp4",3,0.125,left_hand,1.23,2.0,0.5,true,0'
+    rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["keypoint"] for row in rows] == ["left_hand", "right_hand", "head"]
     assert rows[1] == {
         "source": "ä, b.mp4",
@@ -111,19 +146,78 @@ def test_csv_has_a_line_per_keypoint(results):
     }
 
 
-def test_no_results_are_still_json_and_csv(dot_metadata):
-    empty = Results(dot_metadata)
-    assert json.loads(empty.to_json())["results"] == []
-    assert empty.to_csv() == ",".join(outputs.CSV_HEADER) + "\n"
+def test_no_results_are_still_json_and_csv(empty, dot_metadata):
+    unused = Results(dot_metadata, keep_poses=False)
+    for results in (empty, unused):
+        value = as_json(results)
+        assert value["results"] == value["failures"] == []
+        text = "".join(results.json_pieces())
+        assert text.endswith('\n "results": [],\n "failures": []\n}\n')
+        assert "".join(results.csv_pieces()) == ",".join(outputs.CSV_HEADER) + "\n"
 
 
-def test_results_do_not_hold_the_pictures(results, dot_metadata):
-    image = np.zeros((2000, 3000, 3), np.uint8)
-    many = Results(dot_metadata)
-    pose = results._poses[0][2]
-    many.add(source("a.jpg"), Frame(image), pose)
-    assert many._poses[0][1].image.base is not image
-    assert many._poses[0][1].image.strides == (0, 0, 0)
+def test_results_wait_on_disk_and_are_written_in_pieces(empty, pose, tmp_path):
+    image = np.zeros((480, 640, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        for index in range(3000):
+            empty.add(source("a.mp4"), Frame(image, index, index / 30), pose)
+        write_pieces(tmp_path / "p.json", empty.json_pieces())
+        write_pieces(tmp_path / "p.csv", empty.csv_pieces())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The file of 0.9 MB was never whole in memory.
+    assert (tmp_path / "p.json").stat().st_size > 800_000 > 2 * most
+    value = json.loads((tmp_path / "p.json").read_text())
+    assert [r["frame"] for r in value["results"]] == list(range(3000))
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 3 * 3000
+    # What they wait in has no name.
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.csv", "p.json"]
+
+
+def test_results_can_be_read_before_the_last_is_added(empty, pose):
+    frame = Frame(np.zeros((4, 6, 3), np.uint8))
+    for count in range(1, 4):
+        empty.add(source("a.jpg"), frame, pose)
+        pieces = empty.json_pieces()
+        for _ in range(4):
+            next(pieces)  # and not to the end
+        pieces.close()
+        assert len(as_json(empty)["results"]) == count
+
+
+class FullDisk:
+    """A file that takes so many bytes, some at a time."""
+
+    def __init__(self, file, room):
+        self._file, self._room = file, room
+
+    def write(self, data):
+        count = min(len(data), self._room, 100)
+        if count == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._room -= count
+        return self._file.write(data[:count])
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def test_full_disk_ends_the_results_after_a_whole_one(results, pose, tmp_path):
+    results._spool = FullDisk(results._spool, 500)
+    frame = Frame(np.zeros((4, 6, 3), np.uint8))
+    message = f"cannot keep results in {tmp_path}: the disk is full"
+    with pytest.raises(SpoolError, match=message):
+        for _ in range(10):
+            results.add(source("d.jpg"), frame, pose)
+    names = [result["source"] for result in as_json(results)["results"]]
+    assert names == ["ä, b.mp4", "d.jpg"]
+
+
+def test_folder_that_takes_no_results_is_named(dot_metadata, tmp_path):
+    with pytest.raises(TinyposeError, match=r"cannot write into .*gone: no such"):
+        Results(dot_metadata, folder=tmp_path / "gone")
 
 
 def solid(value, hw=(48, 64)):

@@ -1,5 +1,9 @@
 """Where frames come from, and what is said when none come."""
 
+import itertools
+import re
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -148,6 +152,47 @@ def test_frames_come_when_the_file_says(tmp_path, delays, fps):
     assert times == pytest.approx(np.cumsum([0, *delays[:-1]]) / 100)
 
 
+def write_uneven_webm(path, times_ms, duration_ms):
+    """Write a WebM without a frame rate, as browsers record; frames of grey."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), 25, (64, 48))
+    for index in range(len(times_ms)):
+        writer.write(picture(10 * index))
+    writer.release()
+    data = path.read_bytes()
+    # DefaultDuration becomes Void; then Duration, and the time of each SimpleBlock.
+    rate = data.index(b"\x23\xe3\x83\x84")
+    data = data[:rate] + b"\xec\x86" + bytes(6) + data[rate + 8 :]
+    duration = data.index(b"\x44\x89\x88") + 3
+    data = data[:duration] + struct.pack(">d", duration_ms) + data[duration + 8 :]
+    times = (struct.pack(">h", time_ms) for time_ms in times_ms)
+    block = re.compile(rb"(\xa3.\x81)..(?=[\x00\x80][\x10-\xff])", re.DOTALL)
+    path.write_bytes(block.sub(lambda found: found[1] + next(times), data))
+    assert next(times, None) is None
+
+
+UNEVEN_MS = [0, 43, 73, 114, 152, 177, 209, 251, 287, 312, 352, 391, 432, 460, 486]
+
+
+@pytest.mark.parametrize("last_ms", [528, 5000], ids=["short", "still_end"])
+def test_webm_without_a_frame_rate_is_whole(tmp_path, last_ms):
+    times_ms = [*UNEVEN_MS, last_ms]
+    write_uneven_webm(tmp_path / "w.webm", times_ms, last_ms + 40)
+    with open_source(find_sources([str(tmp_path / "w.webm")])[0]) as opened:
+        # OpenCV says 1000 frames per second, and as many frames as milliseconds.
+        assert opened.fps == pytest.approx(1000 / np.median(np.diff(times_ms)))
+        assert opened.num_frames == round(opened.fps * (last_ms + 40) / 1000)
+        times_s = [frame.time_s for frame in opened]
+    assert times_s == pytest.approx(np.array(times_ms) / 1000)
+
+
+def test_webm_that_ends_early_is_truncated(tmp_path):
+    write_uneven_webm(tmp_path / "w.webm", UNEVEN_MS, 2000)
+    message = r"a video of 2\.0 s, found 0\.5 s in 15 frames; is it truncated"
+    with open_source(find_sources([str(tmp_path / "w.webm")])[0]) as opened:
+        with pytest.raises(TinyposeError, match=message):
+            list(opened)
+
+
 def test_slow_video_keeps_its_times(tmp_path):
     write_video(tmp_path / "slow.mp4", num_frames=3, fps=0.5)
     with open_source(find_sources([str(tmp_path / "slow.mp4")])[0]) as opened:
@@ -219,9 +264,12 @@ class FakeCapture:
             return self.times_ms.pop(0) if self.times_ms else 0.0
         return self.values[key]
 
-    def read(self):
+    def grab(self):
         self.left -= 1
-        return self.left >= 0, np.zeros((8, 8, 3), np.uint8)
+        return self.left >= 0
+
+    def read(self):
+        return self.grab(), np.zeros((8, 8, 3), np.uint8)
 
     def release(self):
         self.released = True
@@ -229,11 +277,13 @@ class FakeCapture:
 
 @pytest.fixture
 def capture(monkeypatch, tmp_path):
-    """Return a function that makes OpenCV open a fake reader."""
+    """Return a function that makes OpenCV open fake readers; it gives the first."""
 
     def use(**settings):
         fake = FakeCapture(**settings)
-        monkeypatch.setattr(sources.cv2, "VideoCapture", lambda _: fake)
+        others = (FakeCapture(**settings) for _ in itertools.count())
+        opened = itertools.chain([fake], others)
+        monkeypatch.setattr(sources.cv2, "VideoCapture", lambda _: next(opened))
         path = tmp_path / "v.mp4"
         path.write_bytes(b"x")
         return fake, Source(name="v.mp4", kind="video", path=path)
@@ -252,7 +302,8 @@ def test_video_without_frames_is_refused(capture):
 def test_truncated_video_gives_its_frames_first(capture):
     _, source = capture(announced=100, readable=40)
     read = []
-    with pytest.raises(TinyposeError, match="expected 100 frames, found 40"):
+    message = r"expected a video of 10\.0 s, found 4\.0 s in 40 frames"
+    with pytest.raises(TinyposeError, match=message):
         with open_source(source) as frames:
             read.extend(frames)
     assert len(read) == 40
@@ -263,6 +314,30 @@ def test_announced_length_may_be_unknown_or_rough(capture, announced):
     _, source = capture(announced=announced, readable=40)
     with open_source(source) as frames:
         assert len(list(frames)) == 40
+
+
+@pytest.mark.parametrize(
+    "fps, times_ms, expected",
+    [
+        pytest.param(480.0, [0, 2, 4, 6, 8], 500.0, id="high_speed"),
+        pytest.param(480.0, [], 480.0, id="high_speed_without_times"),
+        pytest.param(1000.0, [0, 40, 80, 85, 1000], 25.0, id="clock"),
+        pytest.param(240.0, [0, 40, 80, 120, 160], 240.0, id="plausible"),
+    ],
+)
+def test_implausible_frame_rate_is_taken_from_the_times(
+    capture, fps, times_ms, expected
+):
+    _, source = capture(announced=5, readable=5, fps=fps, times_ms=times_ms)
+    with open_source(source) as frames:
+        assert frames.fps == pytest.approx(expected)
+
+
+def test_frames_that_are_missing_in_between_do_not_shorten_a_video(capture):
+    times_ms = [0, 100, 200, 1900]
+    _, source = capture(announced=20, readable=4, times_ms=times_ms)
+    with open_source(source) as frames:
+        assert len(list(frames)) == 4
 
 
 @pytest.mark.parametrize("fps", [0.0, -5.0, 1e6, float("nan")], ids=str)

@@ -209,6 +209,57 @@ def test_person_who_comes_back_is_followed_again(predictor):
     assert len(predictor.calls) == before + 1 and predictor.calls[-1] is not None
 
 
+def test_person_after_a_cut_is_not_blended_with_the_one_before(predictor):
+    track = Tracker(predictor)
+    for index in range(5):
+        predictor.person_xy = at(100 + index, 60)
+        track(FRAME, index / 25)
+    # Somebody else, where nobody was, in the very next frame.
+    predictor.person_xy = at(500, 250)
+    pose = track(FRAME, 5 / 25)
+    assert track.found
+    assert np.abs(pose.keypoints_xy - predictor.person_xy).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "place, same", [((20, 30), False), ((304, 200), True)], ids=["other", "same"]
+)
+def test_switch_to_a_better_place_is_smooth_for_the_same_person_only(
+    predictor, place, same
+):
+    track = Tracker(predictor)
+    for index in range(tracking.LOOK_AROUND_EVERY - 1):
+        track(FRAME, index / 25)
+    followed = predictor(FRAME, track._box)
+    better = replace(
+        followed,
+        keypoints_xy=np.float32(at(*place)),
+        scores=np.full(4, 0.95, np.float32),
+    )
+    track._predict = lambda _, box_xywh=None: better if box_xywh is None else followed
+    pose = track(FRAME, (tracking.LOOK_AROUND_EVERY - 1) / 25)
+    assert pose.score > followed.score
+    lag = np.abs(pose.keypoints_xy - better.keypoints_xy).max()
+    assert lag > 0.5 if same else lag < 1e-3
+
+
+def test_person_whom_a_search_finds_in_the_same_place_stays_smooth(predictor):
+    track = Tracker(predictor)
+    for index in range(5):
+        track(FRAME, index / 25)
+    # The box of the frame before shows little: they are searched, and found.
+    box = track._box.copy()
+    predictor.person_xy = at(304, 200)
+    track._predict = lambda image, box_xywh=None: (
+        predictor(image)
+        if box_xywh is None
+        else predictor._look(image, np.array([0.0, 0, 8, 8]))
+    )
+    pose = track(FRAME, 5 / 25)
+    assert track.found and overlap(box, predictor._tight()) > tracking.SAME_PERSON
+    assert np.abs(pose.keypoints_xy - predictor.person_xy).max() > 0.5
+
+
 def test_tracker_refuses_a_senseless_box(predictor):
     with pytest.raises(UsageError, match="four finite numbers"):
         Tracker(predictor, box_xywh=[1, 2, np.nan, 4])

@@ -3,14 +3,15 @@
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tinypose.errors import UsageError
-from tinypose.files import explain_os_errors, is_special, real_path, write_text
+from tinypose.files import explain_os_errors, is_special, real_path
 
 if TYPE_CHECKING:
     from tinypose.cli.predict_job import PredictJob
@@ -134,9 +135,15 @@ def predict(
     predictor = Predictor(model, num_threads=threads, flip_test=flip)
     if heatmaps:
         predictor.require_heatmaps()
+    folders = _folders(json, csv)
+    results = Results(
+        predictor.metadata,
+        keep_poses=bool(json or csv),
+        folder=folders[0] if folders else None,
+    )
     job = PredictJob(
         predictor=predictor,
-        results=Results(predictor.metadata, keep_poses=bool(json or csv)),
+        results=results,
         names=OutputNames(save, found) if save else None,
         box_xywh=box_xywh,
         person_boxes=person_boxes,
@@ -147,11 +154,12 @@ def predict(
         table=len(found) == 1 and not (save or json or csv),
         to_stderr=STDOUT in (json, csv),
     )
-    try:
-        interrupted = job.run(found)
-    finally:
-        # Whatever ended the work: what was found until then is kept.
-        _write_results(job, json, csv)
+    with closing(results):
+        try:
+            interrupted = job.run(found)
+        finally:
+            # Whatever ended the work: what was found until then is kept.
+            _write_results(job, json, csv)
     if interrupted:
         raise KeyboardInterrupt
     if job.results.failures:
@@ -161,9 +169,10 @@ def predict(
 def _write_results(job: "PredictJob", json: str | None, csv: str | None) -> None:
     """Write what was found; an output that fails does not cost the other."""
     failures = []
-    for target, text in [(json, job.results.to_json), (csv, job.results.to_csv)]:
+    results = job.results
+    for target, pieces in [(json, results.json_pieces), (csv, results.csv_pieces)]:
         try:
-            _write_result(job, target, text)
+            _write_result(job, target, pieces)
         except Exception as error:
             failures.append(error)
     for failure in failures[1:]:
@@ -173,12 +182,15 @@ def _write_results(job: "PredictJob", json: str | None, csv: str | None) -> None
 
 
 def _write_result(
-    job: "PredictJob", target: str | None, text: Callable[[], str]
+    job: "PredictJob", target: str | None, pieces: Callable[[], Iterable[str]]
 ) -> None:
+    from tinypose.inference.outputs import write_pieces
+
     if target == STDOUT:
-        typer.echo(text(), nl=False)
+        for piece in pieces():
+            typer.echo(piece, nl=False)
     elif target is not None:
-        write_text(target, text())
+        write_pieces(target, pieces())
         job.say(f"wrote {target}")
 
 
@@ -209,7 +221,7 @@ def _check_outputs(
 ) -> None:
     """Raise now, not after all the work, if the results cannot be written."""
     read = {path.resolve() for path in (boxes, *(s.path for s in sources)) if path}
-    files = [Path(name) for name in (json, csv) if name not in (None, STDOUT)]
+    files = _files(json, csv)
     if len(files) == 2 and files[0].resolve() == files[1].resolve():
         raise UsageError(
             f"expected two files for --json and --csv, found {files[0]} for both"
@@ -224,8 +236,18 @@ def _check_outputs(
             raise UsageError(f"expected a file for the results, found folder {path}")
     if save is not None and save.exists() and not save.is_dir():
         raise UsageError(f"expected --save to be a folder, found the file {save}")
-    folders = {real_path(path).parent for path in files if not is_special(path)}
-    for folder in [*folders, *([save] if save else [])]:
+    for folder in [*_folders(json, csv), *([save] if save else [])]:
         with explain_os_errors(folder, "write into"):
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
+
+
+def _files(*targets: str | None) -> list[Path]:
+    """Return the outputs that are named, not standard output."""
+    return [Path(name) for name in targets if name not in (None, STDOUT)]
+
+
+def _folders(*targets: str | None) -> list[Path]:
+    """Return the folders in which outputs are written, in order."""
+    files = [path for path in _files(*targets) if not is_special(path)]
+    return list(dict.fromkeys(real_path(path).parent for path in files))

@@ -17,7 +17,12 @@ from tinypose.errors import TinyposeError
 from tinypose.files import printable
 from tinypose.images import Image, write_image
 from tinypose.inference.inputs import image_hw
-from tinypose.inference.outputs import OutputNames, Results, video_writer
+from tinypose.inference.outputs import (
+    OutputNames,
+    Results,
+    SpoolError,
+    video_writer,
+)
 from tinypose.inference.person_boxes import PersonBoxes
 from tinypose.inference.pose import Pose
 from tinypose.inference.predictor import Predictor
@@ -77,6 +82,9 @@ class PredictJob:
                 predict_one = self._picture if source.is_picture else self._video
                 try:
                     predict_one(source, stopped, bar)
+                except SpoolError as error:
+                    self.results.fail(source, error)
+                    raise
                 except TinyposeError as error:
                     self.results.fail(source, error)
                     name = "" if source.name in str(error) else f"{source.name}: "

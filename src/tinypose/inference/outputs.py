@@ -4,7 +4,8 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from tinypose.drawing.sheets import letterbox
 from tinypose.errors import TinyposeError
-from tinypose.files import atomic_path, printable
+from tinypose.files import atomic_path, explain_os_errors, printable
 from tinypose.images import Image
 from tinypose.inference.pose import Pose
 from tinypose.inference.sources import Frame, Source, video_name
@@ -54,19 +55,46 @@ class OutputNames:
         return path
 
 
+class SpoolError(TinyposeError):
+    """Say that no more results can be kept: to go on would be in vain."""
+
+
 class Results:
-    """Collect poses and failures, for JSON and CSV.
+    """Collect poses and failures, for JSON and CSV; close it at the end.
+
+    An hour of video has a hundred thousand poses: they wait on disk, as lines of
+    JSON in a file that has no name and goes with the process.
 
     Args:
         metadata: Of the model that predicts.
         keep_poses: False where nobody will ask for them: a webcam's day is long.
+        folder: Where there is room for them; None is the system's for such files.
+
+    Raises:
+        TinyposeError: the folder does not take a file.
     """
 
-    def __init__(self, metadata: Metadata, *, keep_poses: bool = True) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        *,
+        keep_poses: bool = True,
+        folder: Path | None = None,
+    ) -> None:
         self._metadata = metadata
-        self._keep_poses = keep_poses
-        self._poses: list[tuple[str, Frame, Pose, bool, int]] = []
+        self._folder = folder or Path(tempfile.gettempdir())
+        self._spool: Any = None
+        self.num_poses = 0
         self.failures: list[dict[str, str]] = []
+        if keep_poses:
+            with explain_os_errors(self._folder, "write into"):
+                # Unbuffered: a full disk shows at once.
+                self._spool = tempfile.TemporaryFile(dir=folder, buffering=0)
+
+    def close(self) -> None:
+        """Forget the poses, and give back what they take of the disk."""
+        if self._spool is not None:
+            self._spool.close()
 
     def add(
         self,
@@ -85,13 +113,30 @@ class Results:
             pose: The pose.
             found: Whether it is believed to be somebody's.
             person: Whose, of the frame's people, from 0.
+
+        Raises:
+            SpoolError: the disk is full.
         """
-        if not self._keep_poses:
+        if self._spool is None:
             return
-        # The picture is not needed, only where it stands and its size.
-        blank = np.broadcast_to(np.uint8(0), frame.image.shape)
-        small = Frame(blank, frame.index, frame.time_s)
-        self._poses.append((printable(source.name), small, pose, found, person))
+        row = {
+            "source": printable(source.name),
+            "frame": frame.index,
+            "time_s": round(frame.time_s, 4),
+            "image_hw": list(frame.image.shape[:2]),
+            "found": found,
+            "person": person,
+            **pose.to_dict(),
+        }
+        line = f"{_json(row)}\n".encode()
+        try:
+            with explain_os_errors(self._folder, "keep results in"):
+                self._spool.seek(0, io.SEEK_END)
+                while line:
+                    line = line[self._spool.write(line) :]
+        except TinyposeError as error:
+            raise SpoolError(str(error)) from error
+        self.num_poses += 1
 
     def fail(self, source: Source, error: Exception) -> None:
         """Note that a source could not be predicted, or not to its end."""
@@ -99,66 +144,71 @@ class Results:
             {"source": printable(source.name), "error": printable(str(error))}
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that was found as plain values, as ``--json`` writes it."""
-        return {
-            "model": printable(self._metadata.name),
-            "skeleton": self._metadata.skeleton.to_dict(),
-            "results": [
-                {
-                    "source": name,
-                    "frame": frame.index,
-                    "time_s": round(frame.time_s, 4),
-                    "image_hw": list(frame.image.shape[:2]),
-                    "found": found,
-                    "person": person,
-                    **pose.to_dict(),
-                }
-                for name, frame, pose, found, person in self._poses
-            ],
-            "failures": self.failures,
-        }
+    def json_pieces(self) -> Iterator[str]:
+        """Yield all that was found as JSON, one line per pose."""
+        yield f'{{\n "model": {_json(printable(self._metadata.name))},\n'
+        yield f' "skeleton": {_json(self._metadata.skeleton.to_dict())},\n'
+        yield from _json_list("results", self._lines())
+        yield ",\n"
+        yield from _json_list("failures", map(_json, self.failures))
+        yield "\n}\n"
 
-    def to_json(self) -> str:
-        """Return ``to_dict`` as JSON, one line per result."""
-        parts = [
-            f" {_json(key)}: {_rows(item)}" for key, item in self.to_dict().items()
-        ]
-        return "{\n" + ",\n".join(parts) + "\n}\n"
+    def csv_pieces(self) -> Iterator[str]:
+        """Yield one line per keypoint, under ``CSV_HEADER``."""
+        yield _csv([CSV_HEADER])
+        for line in self._lines():
+            yield _csv(_csv_rows(json.loads(line)))
 
-    def to_csv(self) -> str:
-        """Return one line per keypoint, under ``CSV_HEADER``."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(CSV_HEADER)
-        writer.writerows(self._rows())
-        return buffer.getvalue()
+    def _lines(self) -> Iterator[str]:
+        """Yield the poses as JSON, without what a full disk cut off."""
+        if self._spool is None:
+            return
+        self._spool.seek(0)
+        with open(self._spool.fileno(), "rb", closefd=False) as reader:
+            for line in itertools.islice(reader, self.num_poses):
+                yield line.decode().removesuffix("\n")
 
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        for name, frame, pose, found, person in self._poses:
-            for keypoint in pose.to_dict()["keypoints"]:
-                yield (
-                    name,
-                    frame.index,
-                    round(frame.time_s, 4),
-                    keypoint["name"],
-                    keypoint["x"],
-                    keypoint["y"],
-                    keypoint["score"],
-                    str(found).lower(),
-                    person,
-                )
+
+def write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
+    """Write a text, piece by piece, to ``path`` atomically as UTF-8."""
+    with atomic_path(path) as temporary:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _rows(value: Any) -> str:
-    """Return JSON with one line per element of a list."""
-    if not isinstance(value, list) or not value:
-        return _json(value)
-    return "[\n  " + ",\n  ".join(map(_json, value)) + "\n ]"
+def _json_list(key: str, items: Iterable[str]) -> Iterator[str]:
+    """Yield a member of a JSON object: a list with one line per element."""
+    yield f" {_json(key)}: ["
+    separator = "\n  "
+    for item in items:
+        yield separator + item
+        separator = ",\n  "
+    yield "]" if separator == "\n  " else "\n ]"
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def _csv_rows(result: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    for keypoint in result["keypoints"]:
+        yield (
+            result["source"],
+            result["frame"],
+            result["time_s"],
+            keypoint["name"],
+            keypoint["x"],
+            keypoint["y"],
+            keypoint["score"],
+            _json(result["found"]),
+            result["person"],
+        )
 
 
 @contextmanager

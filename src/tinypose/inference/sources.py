@@ -1,6 +1,7 @@
 """Frames to predict: from pictures, folders, globs, videos and webcams."""
 
 import glob
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -26,13 +27,18 @@ DEFAULT_FPS = 25.0
 """For a video that does not say how fast it runs."""
 
 MAX_FPS = 1000.0
+PLAUSIBLE_FPS = 240.0
+"""More than that is rather the clock of a video that states no rate."""
+
+PROBED_FRAMES = 300
+"""So many of its frames then tell how fast it runs."""
 
 LONG_STEP_S = 600.0
 LONG_STEP_FRAMES = 10
 """A frame that comes later than both after the one before has a damaged time."""
 
 MISSING_SHARE = 0.1
-"""So much fewer frames than a video announces may be a rounding."""
+"""So much less than a video announces may be a rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +105,8 @@ class Frames:
         pictures: The pictures (height, width, 3) uint8 RGB, in order, each with
             the time in seconds that its file states; 0 where it states none.
         fps: Frames per second; of a GIF, the most that it shows.
-        num_frames: How many frames it announces; 0 where that is not known.
+        num_frames: About how many frames it announces; 0 where that is not known.
+        duration_s: How long it says that it is, in seconds.
         live: Whether the frames come as they happen, at their own times.
     """
 
@@ -107,16 +114,18 @@ class Frames:
     pictures: Iterator[tuple[Image, float]]
     fps: float = DEFAULT_FPS
     num_frames: int = 0
+    duration_s: float = 0.0
     live: bool = False
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.
 
         Raises:
-            TinyposeError: no frames, or (after those that are there) fewer
-                than announced.
+            TinyposeError: no frames, or (after those that are there) an end
+                before the announced one.
         """
         count, start = 0, time.monotonic()
+        longest_s = 1 / self.fps
         time_s = first_stated = 0.0
         for picture, stated in self.pictures:
             if self.live:
@@ -124,17 +133,30 @@ class Frames:
             elif count == 0:
                 first_stated = stated
             else:
-                time_s = self._next_time(time_s, stated - first_stated)
+                before_s = time_s
+                time_s = self._next_time(before_s, stated - first_stated)
+                longest_s = max(longest_s, time_s - before_s)
             yield Frame(picture, count, time_s)
             count += 1
         if count == 0:
             raise TinyposeError(
                 f"{self.name}: expected a video, found no frame in it; is it damaged?"
             )
-        if count < (1 - MISSING_SHARE) * self.num_frames - 1:
+        self._check_length(count, time_s + longest_s)
+
+    def _check_length(self, count: int, seconds: float) -> None:
+        """Raise if both frames and time are missing at the end.
+
+        Where a video does not state its number of frames, the announced one is
+        the duration in ticks of its clock; where it does not state times, they
+        are counted. The last frame may last as long as any other.
+        """
+        share = 1 - MISSING_SHARE
+        if count < share * self.num_frames - 1 and seconds < share * self.duration_s:
             raise TinyposeError(
-                f"{self.name}: expected {self.num_frames} frames, found {count}; is "
-                "the video truncated? What was found is kept"
+                f"{self.name}: expected a video of {self.duration_s:.1f} s, found "
+                f"{seconds:.1f} s in {count} frames; is it truncated? What was found "
+                "is kept"
             )
 
     def _next_time(self, before_s: float, stated_s: float) -> float:
@@ -161,12 +183,17 @@ def open_source(source: Source) -> Iterator[Frames]:
     capture = _open_capture(source)
     try:
         _check_capture(capture, source)
+        stated_fps = float(capture.get(cv2.CAP_PROP_FPS))
+        fps = _frame_rate(stated_fps, source)
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        count = count if source.path and 0 < count < 1e9 else 0
+        ticks_per_frame = max(stated_fps / fps, 1.0) if stated_fps > 0 else 1.0
         yield Frames(
             name=source.name,
             pictures=_captured(capture),
-            fps=_frame_rate(capture, source),
-            num_frames=int(count) if source.path and 0 < count < 1e9 else 0,
+            fps=fps,
+            num_frames=round(count / ticks_per_frame),
+            duration_s=count / (stated_fps if stated_fps > 0 else fps),
             live=source.path is None,
         )
     finally:
@@ -195,24 +222,30 @@ def _open_capture(source: Source) -> Any:
         return cv2.VideoCapture(target)
 
 
-def _frame_rate(capture: Any, source: Source) -> float:
-    """Return frames per second; of a GIF, whose frames last as they like, the most.
+def _frame_rate(stated_fps: float, source: Source) -> float:
+    """Return the frames per second of a copy that shows what the source does.
 
-    FFmpeg gives the mean, at which the short frames of a GIF would be left out.
+    FFmpeg states the mean of a GIF, whose frames last as they like: the short ones
+    would be left out. Of a WebM or Matroska file of uneven frames it states the
+    ticks of the clock, 1000.
     """
-    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    fps = stated_fps
     if source.path is not None and source.path.suffix.lower() == ".gif":
-        fps = max(fps, _shortest_frame_rate(_open_capture(source)))
+        steps_s = _steps_s(_open_capture(source))
+        fps = max(fps, 1 / min(steps_s, default=math.inf))
+    elif source.path is not None and fps > PLAUSIBLE_FPS:
+        steps_s = _steps_s(_open_capture(source), PROBED_FRAMES)
+        fps = 1 / float(np.median(steps_s)) if steps_s else fps
     return fps if 0 < fps <= MAX_FPS else DEFAULT_FPS
 
 
-def _shortest_frame_rate(capture: Any) -> float:
-    times_s = []
-    while capture.grab():
+def _steps_s(capture: Any, most_frames: float = math.inf) -> list[float]:
+    """Return the seconds from frame to frame, as far as stated; close the capture."""
+    times_s: list[float] = []
+    while len(times_s) < most_frames and capture.grab():
         times_s.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
     capture.release()
-    steps = [step for step in np.diff(times_s) if step > 0]
-    return float(1 / min(steps)) if steps else 0.0
+    return [float(step) for step in np.diff(times_s) if step > 0]
 
 
 def _check_capture(capture: Any, source: Source) -> None:

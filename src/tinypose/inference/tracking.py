@@ -120,14 +120,20 @@ class Tracker:
         is_first = self._frames_followed == self._frames_lost == 0
         if self._box is not None and is_first:
             check_box(self._box, image_hw(image))
-        pose = self._follow(image)
-        self._is_found = pose is not None
-        if pose is None and self._is_chosen and self._box is not None:
+        followed = self._follow(image)
+        if followed is not None:
+            pose = self._look_around(image, followed)
+            self._is_found = True
+        elif self._is_chosen and self._box is not None:
             pose = self._look_nearby(image, self._box)
             self._is_found = not self._is_lost(pose) and self._is_same(pose)
-        elif pose is None:
+        else:
             pose = self._look(image)
             self._is_found = not self._is_lost(pose)
+        is_same = pose is followed or self._is_same(pose)
+        if self._filter is not None and not (self._is_found and is_same):
+            # The keypoints of two people have no mean.
+            self._filter.reset()
         if self._is_found:
             self._keep(pose)
         else:
@@ -161,15 +167,16 @@ class Tracker:
         if self._box is None or not overlap(self._box, image_box(image_hw(image))):
             return None
         pose = self._predict(image, self._box)
-        if self._is_lost(pose):
-            return None
-        if self._frames_followed % LOOK_AROUND_EVERY == LOOK_AROUND_EVERY - 1:
-            other = self._predict(image)
-            # A person whom the user chose is not left for another one.
-            same = not self._is_chosen or self._is_same(other)
-            if same and other.score > CLEARLY_BETTER * pose.score:
-                return other
-        return pose
+        return None if self._is_lost(pose) else pose
+
+    def _look_around(self, image: Image, pose: Pose) -> Pose:
+        """Return a clearly better pose than the followed one, if it is time."""
+        if self._frames_followed % LOOK_AROUND_EVERY != LOOK_AROUND_EVERY - 1:
+            return pose
+        other = self._predict(image)
+        # A person whom the user chose is not left for another one.
+        same = not self._is_chosen or self._is_same(other)
+        return other if same and other.score > CLEARLY_BETTER * pose.score else pose
 
     def _look_nearby(self, image: Image, box: FloatArray) -> Pose:
         """Look for the person around their last box; then closer."""
@@ -206,10 +213,7 @@ class Tracker:
         return pose.box_xywh + FOLLOW * (seen - pose.box_xywh)
 
     def _steady(self, pose: Pose, time_s: float) -> Pose:
-        if self._filter is None:
-            return pose
-        if not self._is_found:
-            self._filter.reset()
+        if self._filter is None or not self._is_found:
             return pose
         size = float(pose.box_xywh[2:].max())
         steadied = self._filter(pose.keypoints_xy, time_s, size)

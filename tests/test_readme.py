@@ -91,13 +91,14 @@ def test_the_commands_run_in_order(tmp_path: Path, monkeypatch) -> None:
             cli.main(words)
         assert stopped.value.code == 0, command
     assert verbs == (
-        "predict data data train evaluate export predict export export export".split()
+        "predict data data train evaluate export predict".split() + 4 * ["export"]
     )
     drawn = cv2.imread("predictions/photo_pose.jpg")
     assert drawn.shape[0] * photo.shape[1] == drawn.shape[1] * photo.shape[0]
     assert Path("mine.tflite").stat().st_size > 1000
     assert json.loads(Path("mine.tflite.receipt.json").read_text())["num_people"] == 3
     assert Path("firmware/nano_model.c").exists()
+    assert Path("site/index.html").exists()
     run_deploying_examples()
 
 

@@ -13,13 +13,14 @@ from tinypose.cli.export_job import (
 )
 from tinypose.cli.export_micro import is_exported, repack_micro
 from tinypose.cli.export_receipt import receive_receipt
+from tinypose.cli.export_web import write_web
 from tinypose.errors import UsageError
 from tinypose.files import named_path
 
 TARGETS = {".tflite": "tflite", ".onnx": "onnx", ".npz": "weights"}
 """What a file's suffix says; a folder needs --target."""
 
-FOLDERS = ("saved_model", "micro")
+FOLDERS = ("saved_model", "micro", "web")
 
 UNUSED: dict[str, tuple[str, ...]] = {
     "tflite": (),
@@ -29,6 +30,10 @@ UNUSED: dict[str, tuple[str, ...]] = {
     "weights": (
         *("--precision", "--calibrate", "--batch", "--heads"),
         *("--data", "--receipt"),
+    ),
+    "web": (
+        *("--precision", "--calibrate", "--batch", "--heads"),
+        *("--data", "--receipt", "--refinement"),
     ),
 }
 """The options that a target does not take."""
@@ -40,8 +45,8 @@ def export(
         typer.Argument(
             metavar="RUN",
             help="A run folder of `tinypose train`, a .keras or .npz file, or a "
-            "shipped model with weights; with --against or for micro, an exported "
-            "file.",
+            "shipped model with weights; with --against or for micro or web, an "
+            "exported file.",
         ),
     ],
     to: Annotated[
@@ -56,8 +61,9 @@ def export(
         str | None,
         typer.Option(
             metavar="KIND",
-            help="tflite, onnx, weights, saved_model or micro (C sources for a "
-            "microcontroller), where FILE does not say it.",
+            help="tflite, onnx, weights, saved_model, micro (C sources for a "
+            "microcontroller) or web (a page for browsers), where FILE does not say "
+            "it.",
         ),
     ] = None,
     heads: Annotated[
@@ -157,6 +163,9 @@ def export(
         return
     to, kind = _target(to, target)
     _refuse(used, set(UNUSED[kind]), f"the target {kind}")
+    if kind == "web":
+        write_web(run, to, name=name, licence=licence)
+        return
     if kind == "micro":
         # A microcontroller computes in nothing else.
         precision = "int8"

@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from tinypose.errors import UsageError
+from tinypose.errors import TinyposeError, UsageError
 from tinypose.quiet import quiet_stderr
 
 SUFFIX = ".tflite"
@@ -25,6 +25,23 @@ def require_tflite_path(path: str | Path) -> Path:
             f"{path.suffix or 'none'!r}"
         )
     return path
+
+
+def batch_of(path: str | Path) -> int:
+    """Return how many pictures an exported file takes at once.
+
+    Raises:
+        TinyposeError: it is damaged.
+    """
+    try:
+        with quiet_stderr():
+            (source,) = Interpreter(model_path=str(path)).get_input_details()
+    except (ValueError, RuntimeError) as error:
+        raise TinyposeError(
+            f"{path}: expected a TensorFlow Lite model, found one that does not load; "
+            "is the file damaged?"
+        ) from error
+    return int(source["shape"][0])
 
 
 def run_tflite(path: str | Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,0 +1,286 @@
+"""``tinypose.js`` does in a browser what ``tinypose predict`` does here.
+
+Run by Node, without a browser: crops, boxes, search, following and smoothing.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinypose import geometry
+from tinypose.geometry import crop_affine, invert_affine, transform_points
+from tinypose.inference import pose, predictor, search, tracking
+from tinypose.inference.pose import Pose
+from tinypose.inference.tracking import OneEuroFilter, Tracker
+from tinypose.metadata import read_metadata
+from tinypose.skeletons import load_skeleton
+from tinypose.weights import shipped
+
+MODULE = files("tinypose.export") / "web_sources/tinypose.js"
+NODE = shutil.which("node")
+
+needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
+
+SKELETON = load_skeleton("lsp")
+SIDE = 64
+
+# A model that finds a person at PERSON, the surer the better the crop fits.
+FAKE = """
+const PERSON = [70, 40, 60, 120];
+class Fake extends Predictor {
+  constructor(person = PERSON) {
+    super(null, METADATA);
+    this.person = person;
+    this.boxes = [];
+  }
+  async predictIn(picture, box) {
+    this.boxes.push(box);
+    const {left, top, scale} = cropOf(box, this.metadata);
+    const [x, y, width, height] = this.person;
+    const keypoints = NAMES.map((name, index) => {
+      const point = {
+        name,
+        x: x + width * (index % 4) / 3,
+        y: y + height * Math.floor(index / 4) / 3,
+      };
+      const inside = [(point.x + 0.5 - left) / scale, (point.y + 0.5 - top) / scale]
+        .every((value) => value >= 0 && value <= SIDE);
+      return {...point, score: inside ? Math.min(1, height / (scale * SIDE)) : 0.02};
+    });
+    const score = keypoints.reduce((sum, point) => sum + point.score, 0) / NAMES.length;
+    return {keypoints, score, box};
+  }
+}
+globalThis.OffscreenCanvas = class {};
+"""
+
+
+class Fake:
+    """The same model for the trackers and searches of Python."""
+
+    padding = 1.25
+
+    def __init__(self, person=(70, 40, 60, 120)):
+        self.person = person
+
+    def __call__(self, image, box_xywh=None):
+        if box_xywh is None:
+            hw = image.shape[:2]
+            best = search.find_person(self.boxes, hw, padding=self.padding)
+            return self.pose(best.box_xywh)
+        return self.pose(np.asarray(box_xywh, np.float64))
+
+    def boxes(self, boxes):
+        poses = [self.pose(box) for box in boxes]
+        return (
+            np.array([found.keypoints_xy for found in poses]),
+            np.array([found.scores for found in poses]),
+        )
+
+    def pose(self, box) -> Pose:
+        index = np.arange(SKELETON.num_keypoints)
+        x, y, width, height = self.person
+        points = np.column_stack(
+            [x + width * (index % 4) / 3, y + height * (index // 4) / 3]
+        )
+        affine = crop_affine(box, (SIDE, SIDE), padding=self.padding)
+        inside = transform_points(affine, points) + 0.5
+        scale = 1 / affine[0, 0]
+        seen = ((inside >= 0) & (inside <= SIDE)).all(axis=1)
+        scores = np.where(seen, min(1.0, height / (scale * SIDE)), 0.02)
+        return Pose(
+            keypoints_xy=points.astype(np.float32),
+            scores=scores.astype(np.float32),
+            skeleton=SKELETON,
+            box_xywh=box,
+        )
+
+
+@pytest.fixture
+def node(tmp_path: Path):
+    """Return a function that runs code with the module and returns its value."""
+    package = tmp_path / "node_modules/@litertjs/core"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"type": "module", "main": "index.js"}')
+    (package / "index.js").write_text(
+        "export const loadLiteRt = null, loadAndCompile = null, Tensor = null;"
+    )
+    (tmp_path / "tinypose.mjs").write_text(MODULE.read_text("utf-8"))
+
+    def run(code: str) -> object:
+        metadata = {
+            "input_hw": [SIDE, SIDE],
+            "padding": 1.25,
+            "usual_score": 0.0,
+            "heatmap_hw": [16, 16],
+            "skeleton": SKELETON.to_dict(),
+        }
+        script = (
+            "import * as tinypose from './tinypose.mjs';\n"
+            "import fs from 'node:fs';\n"
+            "const {Predictor, Tracker, OneEuroFilter, cropOf, personBox, windowBoxes,"
+            " overlap, readMetadata} = tinypose;\n"
+            f"const SIDE = {SIDE};\n"
+            f"const METADATA = {json.dumps(metadata)};\n"
+            f"const NAMES = METADATA.skeleton.keypoints;\n{FAKE}\n"
+            f"const value = await (async () => {{ {code} }})();\n"
+            "console.log(JSON.stringify(value));\n"
+        )
+        (tmp_path / "script.mjs").write_text(script)
+        result = subprocess.run(
+            [str(NODE), "script.mjs"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return run
+
+
+def test_its_numbers_are_those_of_the_package() -> None:
+    text = MODULE.read_text("utf-8")
+    found = dict(re.findall(r"^const ([A-Z_]+) = ([^;']+);", text, re.MULTILINE))
+    places = (geometry, search, tracking, predictor, pose)
+    for name, value in found.items():
+        owners = [module for module in places if hasattr(module, name)]
+        assert owners, name
+        assert list(np.atleast_1d(getattr(owners[0], name))) == list(
+            np.atleast_1d(json.loads(value))
+        ), name
+    assert len(found) > 15
+
+
+@needs_node
+@pytest.mark.parametrize("hw", [(64, 64), (96, 64), (64, 80)])
+def test_crops_are_those_of_python(node, hw) -> None:
+    boxes = [[10.25, 20.5, 33, 71], [-5, -9, 200, 50], [3, 4, 0, 0]]
+    crops = node(
+        f"return {json.dumps(boxes)}.map((box) => "
+        f"cropOf(box, {{input_hw: {list(hw)}, padding: 1.25}}))"
+    )
+    for box, crop in zip(boxes, crops, strict=True):
+        back = invert_affine(crop_affine(box, hw, padding=1.25))
+        left, top = transform_points(back, [-0.5, -0.5]) + 0.5
+        assert crop["left"] == pytest.approx(left)
+        assert crop["top"] == pytest.approx(top)
+        assert crop["scale"] == pytest.approx(back[0, 0])
+
+
+@needs_node
+def test_boxes_are_those_of_python(node) -> None:
+    generator = np.random.default_rng(3)
+    points = generator.uniform(0, 200, (20, 14, 2))
+    scores = generator.uniform(0, 1, (20, 14)) ** 3
+    scores[0] = 0.01
+    people = [
+        [
+            {"x": x, "y": y, "score": score}
+            for (x, y), score in zip(person, values, strict=True)
+        ]
+        for person, values in zip(points.tolist(), scores.tolist(), strict=True)
+    ]
+    found = node(f"return {json.dumps(people)}.map(personBox)")
+    expected = [
+        search.person_box(person, values)
+        for person, values in zip(points, scores, strict=True)
+    ]
+    assert found[0] is None and expected[0] is None
+    np.testing.assert_allclose(found[1:], np.array(expected[1:], np.float64))
+    first, second = found[1], found[2]
+    shared = node(f"return overlap({first}, {second})")
+    assert shared == pytest.approx(search.overlap(np.array(first), np.array(second)))
+
+
+@needs_node
+@pytest.mark.parametrize("size", [(320, 200), (90, 400), (64, 64)])
+def test_windows_are_those_of_python(node, size) -> None:
+    width, height = size
+    found = node(f"return windowBoxes({{width: {width}, height: {height}}}, 1.25)")
+    np.testing.assert_allclose(found, search.window_boxes((height, width), 1.25))
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("person", "size"),
+    [((70, 40, 60, 120), (200, 200)), ((500, 300, 20, 40), (900, 500))],
+    ids=["sure at once", "in a window"],
+)
+def test_the_search_ends_where_that_of_python_ends(node, person, size) -> None:
+    width, height = size
+    picture = f"{{width: {width}, height: {height}}}"
+    found = node(
+        f"const fake = new Fake({list(person)}); const pose = await "
+        f"fake.predict({picture}); return {{...pose, passes: fake.boxes.length}}"
+    )
+    expected = Fake(person)(np.zeros((height, width, 3), np.uint8))
+    np.testing.assert_allclose(found["box"], expected.box_xywh, rtol=1e-4)
+    assert found["score"] == pytest.approx(expected.score, rel=1e-5)
+    assert found["passes"] > 1
+
+
+@needs_node
+def test_a_person_is_followed_as_in_python(node) -> None:
+    people = [
+        *([50 + 4 * index, 40, 60, 120] for index in range(12)),
+        *([300, 60, 60, 120] for _ in range(8)),  # a cut to somebody else
+        *([-900, 60, 60, 120] for _ in range(7)),  # nobody
+        *([80, 60, 60, 120] for _ in range(3)),
+    ]
+    found = node(
+        f"const people = {json.dumps(people)}; const fake = new Fake(); "
+        "const tracker = new Tracker(fake); const poses = []; "
+        "for (const [index, person] of people.entries()) { fake.person = person; "
+        "poses.push(await tracker.predict({width: 400, height: 300}, index / 25)); } "
+        "return poses"
+    )
+    fake = Fake()
+    tracker = Tracker(fake)
+    image = np.zeros((300, 400, 3), np.uint8)
+    for index, (person, pose_of_js) in enumerate(zip(people, found, strict=True)):
+        fake.person = person
+        expected = tracker(image, index / 25)
+        assert pose_of_js["found"] == tracker.found, index
+        if tracker.found:
+            points = [[point["x"], point["y"]] for point in pose_of_js["keypoints"]]
+            np.testing.assert_allclose(points, expected.keypoints_xy, atol=1e-3)
+    assert {pose_of_js["found"] for pose_of_js in found} == {True, False}
+
+
+@needs_node
+def test_smoothing_is_that_of_python(node) -> None:
+    generator = np.random.default_rng(5)
+    tracks = np.cumsum(generator.normal(0, 3, (12, 2, 2)), axis=0) + 50
+    frames = [[{"x": x, "y": y} for x, y in points] for points in tracks.tolist()]
+    found = node(
+        "const filter = new OneEuroFilter(); "
+        f"return {json.dumps(frames)}.map((points, index) => "
+        "filter.apply(points, index / 30, 80))"
+    )
+    steadied = OneEuroFilter()
+    for index, (points, values) in enumerate(zip(tracks, found, strict=True)):
+        expected = steadied(points, index / 30, 80.0)
+        np.testing.assert_allclose(
+            [[value["x"], value["y"]] for value in values], expected
+        )
+
+
+@needs_node
+@pytest.mark.parametrize("name", shipped())
+def test_it_reads_what_a_file_says_of_itself(node, name) -> None:
+    path = shipped()[name]
+    found = node(f"return readMetadata(fs.readFileSync({json.dumps(str(path))}))")
+    assert found == json.loads(read_metadata(path).to_json())
+
+
+@needs_node
+def test_a_file_without_metadata_is_told(node) -> None:
+    message = node(
+        "try { await readMetadata(new Uint8Array(500)); } "
+        "catch (error) { return error.message; }"
+    )
+    assert message == "expected a model with tinypose metadata, found none"

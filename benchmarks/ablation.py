@@ -23,7 +23,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-import heads  # noqa: F401  (makes its families known)
 from machine import describe_machine
 from tables import read_lines, update_table
 from tinypose import __version__
@@ -289,6 +288,8 @@ def crops(specs: tuple[str, ...], input_hw: tuple[int, int]) -> CropDataset:
 
 def variant_config(variant: Variant) -> Config:
     """Return the configuration of a variant."""
+    import heads  # noqa: F401  (makes its families known)
+
     return apply_overrides(read_yaml(BASE), variant.changes, str(BASE))
 
 

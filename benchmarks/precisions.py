@@ -9,7 +9,6 @@ lines of other models stay.
 """
 
 import argparse
-import csv
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
-from tables import update_table
+from tables import read_rows, update_table
 from tinypose.data.sample import Sample
 from tinypose.data.selection import crop_people
 from tinypose.data.sources import describe_spec, load_data
@@ -69,11 +68,7 @@ def main() -> None:
 
 def others(path: Path, names: list[str]) -> list[dict[str, Any]]:
     """Return the lines of a table that are not of these models."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [row for row in rows if row["model"] not in names]
+    return [row for row in read_rows(path) if row["model"] not in names]
 
 
 def measure(

@@ -218,7 +218,7 @@ def table(rows: Sequence[dict[str, object]]) -> str:
             f"{row['kind']}: {row['name']}",
             f"{row['limbs_pck_0.2']} % ({row['limbs_low']} – {row['limbs_high']})",
             row["million_macs"],
-            f"{row['parameters']:,}",
+            f"{int(str(row['parameters'])):,}",
             f"{row['zeros_percent']} %",
             *kilobytes.values(),
             *times,

@@ -18,6 +18,14 @@ def update_table(path: Path, name: str, new: str) -> None:
         write_text(path, f"{before}{first}\n{new}{second}{after}")
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a CSV table by the names in its header."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def read_lines(path: Path) -> list[list[str]]:
     """Return the lines of a CSV table below its header; none without a file."""
     if not path.exists():

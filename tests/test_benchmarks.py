@@ -14,7 +14,8 @@ from tinypose.metadata import read_metadata
 from tinypose.skeletons import LSP
 from tinypose.weights import shipped, shipped_weights
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,27 @@ def test_a_table_goes_between_its_marks(tables, tmp_path) -> None:
         page.write_text(without)
         tables.update_table(page, "pareto", "new\n")
         assert page.read_text() == without
+
+
+@pytest.mark.parametrize(
+    ("document", "mark", "benchmark", "results", "read"),
+    [
+        ("README.md", "table", "shipped", "shipped", "read_lines"),
+        ("README.md", "pareto", "pareto", "pareto", "read_rows"),
+        ("docs/deploy.md", "precisions", "precisions", "precisions", "read_rows"),
+        ("docs/deploy.md", "compression", "pruning", "compression", "read_rows"),
+        ("docs/recipe.md", "table", "ablation", "ablation", "read_lines"),
+    ],
+    ids=["shipped", "pareto", "precisions", "compression", "ablation"],
+)
+def test_documents_show_what_was_measured(
+    benchmarks, tables, document, mark, benchmark, results, read
+) -> None:
+    rows = getattr(tables, read)(ROOT / "results" / f"{results}.csv")
+    assert rows
+    _, _, text = (ROOT / document).read_text("utf-8").partition(f"<!-- {mark} -->\n")
+    shown, end, _ = text.partition(f"<!-- /{mark} -->")
+    assert end and shown == benchmarks(benchmark).table(rows)
 
 
 def test_a_part_is_written_only_where_asked(pareto, tmp_path, monkeypatch) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import struct
-import time
 import tomllib
 import zlib
 from pathlib import Path
@@ -186,17 +185,16 @@ def test_missing_picture_and_folder_are_refused(tmp_path):
         read_image(tmp_path)
 
 
-def test_huge_picture_is_refused_before_it_is_decoded():
+def test_huge_picture_is_refused_before_it_is_decoded(monkeypatch):
     # 900 megapixels of zeros in a few hundred kilobytes: decoding takes
     # seconds and gigabytes.
     row = bytes(30001)
     compressor = zlib.compressobj(9)
     pixels = b"".join(compressor.compress(row) for _ in range(300))
     data = grey_png(30000, 30000, pixels + compressor.flush())
-    start = time.perf_counter()
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(TinyposeError, match="100 megapixels, found 30000 x 30000"):
         decode_image(np.frombuffer(data, np.uint8), "bomb.png")
-    assert time.perf_counter() - start < 0.5
 
 
 @pytest.mark.parametrize(

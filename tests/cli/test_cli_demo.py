@@ -1,4 +1,7 @@
-"""What ``tinypose demo`` refuses before its minutes of training."""
+"""``tinypose demo``: its results, and what it refuses before minutes of training."""
+
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 
 from tinypose.cli import demo
 from tinypose.cli.main import main
+from tinypose.images import read_image
 
 
 @pytest.mark.parametrize(
@@ -31,3 +35,31 @@ def test_a_picture_that_predict_rejects_is_named_at_once(
         main(["demo", "--picture", name])
     error = capsys.readouterr().err
     assert stop.value.code == code and message in error and error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_every_result_that_it_names_is_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "TRAINING", "stick_people:1-16")
+    monkeypatch.setattr(demo, "VALIDATION", "stick_people:17-24")
+    out = tmp_path / "results"
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--epochs", "1", "--out", str(out)])
+    said = capsys.readouterr()
+    assert stop.value.code == 0, said.err
+    named = re.findall(rf"^  ({out}/\S+)  ", said.out, re.MULTILINE)
+    assert [Path(path).relative_to(out).as_posix() for path in named] == [
+        "run/curve.png",
+        "predictions.jpg",
+        "report/report.html",
+        "shipped",
+    ]
+    assert all(Path(path).exists() for path in named)
+    assert [path.stem for path in (out / "shipped").iterdir()] == ["person_pose"]
+    assert len((out / "run" / "history.csv").read_text().splitlines()) == 1 + 1
+    # Eight people in two rows of four.
+    height, width, _ = read_image(out / "predictions.jpg").shape
+    assert (height // 240, width // 240) == (2, 4)
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--out", str(out)])
+    assert stop.value.code == 2
+    assert "expected a new folder, found files in it" in capsys.readouterr().err

@@ -14,11 +14,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from tinypose.cli import predict_job
 from tinypose.cli.main import main
 from tinypose.errors import TinyposeError
 from tinypose.images import read_image, write_image
+from tinypose.inference.predictor import Predictor
+from tinypose.inference.threads import usable_threads
 from tinypose.metadata import read_metadata, replace_metadata
 
 DOTS = [(78.3, 40.7, "red"), (31.2, 60.1, "red"), (52.6, 99.4, "green")]
@@ -406,9 +409,30 @@ def test_min_score_counts_and_draws(tinypose, photo, heads, tmp_path):
     assert np.abs(drawn.astype(int) - original).max() < 60  # JPEG only
 
 
-def test_flip_and_threads_are_passed_on(tinypose, photo, heads):
-    arguments = ("--model", heads, "--box", BOX, "--flip", "--threads", 1)
+@pytest.mark.parametrize(
+    ("options", "flip", "threads"),
+    [((), False, usable_threads()), (("--flip", "--threads", 7), True, 7)],
+    ids=["neither", "both"],
+)
+def test_flip_and_threads_are_passed_on(
+    tinypose, photo, heads, monkeypatch, options, flip, threads
+):
+    flips, used = [], []
+
+    class Spy(Predictor):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            flips.append(self.flip_test)
+
+    def interpreter(**named):
+        used.append(named["num_threads"])
+        return Interpreter(**named)
+
+    monkeypatch.setattr("tinypose.inference.predictor.Predictor", Spy)
+    monkeypatch.setattr("ai_edge_litert.interpreter.Interpreter", interpreter)
+    arguments = ("--model", heads, "--box", BOX, *options)
     assert tinypose("predict", photo, *arguments)[0] == 0
+    assert (flips, used) == ([flip], [threads])
 
 
 @pytest.mark.parametrize(

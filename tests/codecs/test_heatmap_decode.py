@@ -1,8 +1,5 @@
 """NumPy decoding of heatmaps: where the peak is, to a fraction of a cell."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -169,23 +166,3 @@ def test_kernel_is_a_normalised_symmetric_gaussian(sigma, length):
     middle = length // 2
     ratio = kernel[middle + 1] / kernel[middle]
     assert ratio == pytest.approx(np.exp(-0.5 / (sigma * BLUR_FRACTION) ** 2))
-
-
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "decode.json"
-CASES = json.loads(FIXTURE.read_text())["cases"] if FIXTURE.exists() else []
-
-
-@pytest.mark.parametrize("refinement", REFINEMENTS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_shared_fixture(case, refinement):
-    maps = np.array(case["heatmap"])[None, ..., None]
-    codec = HeatmapCodec(
-        input_hw=tuple(case["input_hw"]),
-        heatmap_hw=maps.shape[1:3],
-        sigma_cells=case["sigma_cells"],
-    )
-    xy, scores = codec.decode(maps, refinement)
-    found = [*xy[0, 0], scores[0, 0]]
-    assert found == pytest.approx(
-        case["expected"][refinement], abs=case["tolerance_px"]
-    )

@@ -38,6 +38,30 @@ def test_draws_stay_within_their_limits() -> None:
     assert cut == pytest.approx(CONFIG.cutout_probability, abs=0.08)
 
 
+def test_draws_reach_their_limits() -> None:
+    config = replace(CONFIG, upside_down_probability=0, scale_range=(0.5, 2.0))
+    drawn = [draw(config, i) for i in range(400)]
+    low, high = config.scale_range
+    scales = [a.scale for a in drawn]
+    assert min(scales) < 1.05 * low and max(scales) > 0.95 * high
+    # Log-uniform: as many are smaller as larger than the person is.
+    assert np.median(scales) == pytest.approx(1, abs=0.1)
+    gains = np.log([a.gain for a in drawn])
+    limits = {
+        "rotation": (np.radians(config.rotation_degrees), [a.rotation for a in drawn]),
+        "shift right": (config.shift, [a.shift_xy[0] for a in drawn]),
+        "shift down": (config.shift, [a.shift_xy[1] for a in drawn]),
+        "offset": (config.brightness, [a.offset for a in drawn]),
+        "contrast": (config.contrast, np.exp(gains.mean(axis=1)) - 1),
+    }
+    for name, (limit, values) in limits.items():
+        assert min(values) < -0.9 * limit and max(values) > 0.9 * limit, name
+    # Colour is of each channel, apart from the contrast of all three.
+    for one, other in [(0, 1), (1, 2), (2, 0)]:
+        ratio = np.exp(gains[:, one] - gains[:, other])
+        assert ratio.max() > 1 + config.colour > 1 > 1 - config.colour > ratio.min()
+
+
 def test_one_probability_does_not_shift_the_other_draws() -> None:
     never = AugmentConfig(cutout_probability=0, flip_probability=0)
     a, b = draw(CONFIG, 1), draw(never, 1)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from tinypose.cli.main import main
 from tinypose.data.sample import Sample
 from tinypose.errors import TinyposeError
 from tinypose.evaluation.receipt import format_memory, make_receipt
@@ -56,6 +57,33 @@ def shifted_file(dot_models, dot_metadata, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def losing_file(dot_models, dot_metadata, tmp_path_factory):
+    """The network with all maps three cells further up where a corner is white."""
+    net = keras.models.load_model(dot_models("keras"))
+    images = keras.Input((64, 48, 3))
+    maps = net(images)["heatmaps_2"]
+    higher = keras.ops.pad(maps[:, 3:], [[0, 0], [0, 3], [0, 0], [0, 0]])
+    corner = keras.ops.mean(images[:, :2, :2], axis=(1, 2, 3), keepdims=True)
+    marked = keras.ops.relu(corner)  # white is 1, black is -1
+    path = tmp_path_factory.mktemp("receipts") / "losing.tflite"
+    moved = keras.Model(images, {"heatmaps_1": maps + marked * (higher - maps)})
+    export_tflite(moved, dot_metadata, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_plain_of_six(people):
+    """The people, four of them with a white corner."""
+
+    def mark(sample):
+        picture = sample.load_image().copy()
+        picture[:16, :16] = 255
+        return replace(sample, picture=lambda: picture)
+
+    return [*people[:2], *map(mark, people[2:])]
+
+
 def test_the_same_model_twice_differs_in_nothing(dot_models, people):
     path = dot_models("keras")
     receipt = make_receipt(path, path, people, "dots")
@@ -82,6 +110,50 @@ def test_a_file_that_is_half_a_cell_off_is_measured_so(
     assert json.loads(json.dumps(receipt.to_dict())) == receipt.to_dict()
     text = "\n".join(receipt.lines())
     assert f"PCK@0.2 {receipt.pck:.1f} %" in text and "LiteRT" in text
+
+
+def test_a_file_that_loses_people_is_measured_so(
+    dot_models, losing_file, two_plain_of_six
+):
+    network = dot_models("keras")
+    receipt = make_receipt(losing_file, network, two_plain_of_six, "dots")
+    # Three cells are 12 px of the crop, or 10.3 of the picture; 0.2 of a box of
+    # 44 is 8.8. So four of six people lose all keypoints.
+    assert (receipt.pck, receipt.network_pck) == (pytest.approx(100 / 3, abs=0.01), 100)
+    assert receipt.change == pytest.approx(-200 / 3, abs=0.01)
+    # Of six people drawn, all are losers in (2/3)^6 = 8.8 %, one or none is in
+    # 1.8 %, and two or fewer are in 10 % of the draws.
+    assert receipt.change_low == pytest.approx(-100, abs=0.01)
+    assert receipt.change_high == pytest.approx(-100 / 3, abs=0.01)
+    assert receipt.median_px == pytest.approx(12, abs=0.2)
+    assert "-66.7 points (95 %: -100.0 to -33.3)" in "\n".join(receipt.lines())
+
+
+@pytest.mark.parametrize(("max_drop", "code"), [(66, 1), (67, 0)])
+def test_the_command_refuses_a_file_that_loses_more(
+    max_drop,
+    code,
+    dot_models,
+    losing_file,
+    two_plain_of_six,
+    tmp_path,
+    monkeypatch,
+    capsys,
+):
+    monkeypatch.setattr("tinypose.data.sources.load_data", lambda _: two_plain_of_six)
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(losing_file.read_bytes())
+    command = ["export", path, "--against", dot_models("keras"), "--data"]
+    command += ["stick_people:1-6", "--max-drop", max_drop]
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in command])
+    assert stopped.value.code == code
+    refused = "found 66.7 (33.3 % against the network's 100.0 %)"
+    assert (refused in capsys.readouterr().err) is (code == 1)
+    # A refused file says nothing of itself, and has nothing beside it.
+    accepted = code == 0
+    assert bool(read_metadata(path).receipt) is accepted
+    assert (tmp_path / "mine.tflite.receipt.json").exists() is accepted
 
 
 def test_other_keypoints_are_refused(dot_models, people, tmp_path):

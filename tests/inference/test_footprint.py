@@ -6,14 +6,14 @@ from tinypose.inference.footprint import latency, measure_footprint, size_bytes
 
 
 def test_a_file_s_cost_is_measured_in_a_process_of_its_own(dot_models):
-    # What this process has held does not count.
-    ballast = np.ones((1024, 1024, 100), np.uint8)
+    # What this process has held does not count: it is more than a small model needs.
+    ballast = np.ones((1024, 1024, 200), np.uint8)
     path = dot_models("complete")
     cost = measure_footprint(path)
     assert cost.file_bytes == path.stat().st_size
     assert 0 < cost.milliseconds < 1000 * cost.start_seconds
     assert cost.peak_memory_bytes is None or (
-        10e6 < cost.peak_memory_bytes < 150e6 + ballast.nbytes
+        10e6 < cost.peak_memory_bytes < ballast.nbytes
     )
     assert latency(path, runs=3) > 0
 

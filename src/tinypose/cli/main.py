@@ -59,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: not a failure. The
-        # interpreter must not flush into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _end_quietly()
+    except SystemExit as stop:
+        # How the parser and rich pass a closed pipe on.
+        if isinstance(stop.__context__, BrokenPipeError):
+            _end_quietly()
+        raise
     except MemoryError:
         _fail("out of memory; try a smaller batch, --limit or input size", 1)
     except OSError as error:
@@ -74,6 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if code == INTERRUPTED:  # how the parser passes Ctrl-C on
         _fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_quietly() -> NoReturn:
+    """Exit with 0: the reader of our output (head, less) has gone, no failure."""
+    # The interpreter must not flush into the closed pipe at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def _explain(error: Exception, words: list[str]) -> tuple[str, int]:

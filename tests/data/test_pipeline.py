@@ -9,12 +9,19 @@ import keras
 import numpy as np
 import pytest
 
-from tinypose.data.augment import Augmentation, AugmentConfig
-from tinypose.data.pipeline import CropDataset, TrainingBatches
+from tinypose.data.augment import (
+    NO_AUGMENT,
+    Augmentation,
+    AugmentConfig,
+    draw_augmentation,
+)
+from tinypose.data.pipeline import MAX_REACH, CropDataset, TrainingBatches
 from tinypose.data.sample import Sample
 from tinypose.data.stick_people import stick_people
 from tinypose.data.workers import BatchWorkers
 from tinypose.errors import TinyposeError
+from tinypose.geometry import crop_affine, transform_points
+from tinypose.images import warp_image
 from tinypose.skeletons import Skeleton
 
 PAIR = Skeleton(
@@ -78,6 +85,17 @@ def test_labels_stay_on_what_they_label(name: str, size, radius) -> None:
     assert visible.tolist() == ([1, 2] if AUGMENTATIONS[name].flip else [2, 1])
 
 
+def test_crops_are_padded_as_asked() -> None:
+    person = sample(1)
+    crops = CropDataset([person], HW, padding=1.6)
+    affine = crop_affine(person.box_xywh, HW, padding=1.6)
+    image, points, _ = crops.crop(0, Augmentation())
+    expected = warp_image(person.load_image(), affine, HW)
+    np.testing.assert_allclose(image.astype(int), expected, atol=2)
+    np.testing.assert_allclose(points, transform_points(affine, person.keypoints_xy))
+    np.testing.assert_array_equal(crops.image_to_crop(0), affine)
+
+
 def test_a_large_picture_is_cached_small() -> None:
     dataset = CropDataset([sample(1, (1200, 900), 40)], HW)
     region = dataset._regions[0]
@@ -91,6 +109,44 @@ def test_beyond_the_cache_limit_crops_are_the_same() -> None:
     assert uncached._regions == [None, None]
     for a, b in zip(cached.batch([0, 1]), uncached.batch([0, 1]), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_who_is_listed_several_times_is_read_and_cached_once() -> None:
+    read: list[int] = []
+
+    def counted(number: int) -> Sample:
+        person = sample(number)
+
+        def picture() -> np.ndarray:
+            read.append(number)
+            return person.load_image()
+
+        return replace(person, picture=picture)
+
+    one, two = counted(1), counted(2)
+    elsewhere = replace(one, box_xywh=one.box_xywh + 5)
+    again = replace(two, weights=np.array([0.5, 1.0]))  # its labels are its own
+    people = [one, two, elsewhere, again, one, one]
+    steps: list[int] = []
+    size = CropDataset([one], HW)._regions[0].pixels.nbytes
+    read.clear()
+    limit = 3 * size
+    crops = CropDataset(people, HW, max_cache_bytes=limit, progress=steps.append)
+    assert sorted(read) == [1, 1, 2] and steps == [1, 2, 3, 4, 5, 6]
+    assert len(crops) == 6 and None not in crops._regions
+    assert crops._regions[0] is crops._regions[4] is crops._regions[5]
+    assert crops._regions[1] is crops._regions[3] is not crops._regions[2]
+    expected = CropDataset([two, one], HW).batch([0, 1])
+    found = crops.batch([3, 5])
+    np.testing.assert_array_equal(found.images, expected.images)
+    assert found.weights.tolist() == [[0.5, 1.0], [1.0, 1.0]]
+
+
+def test_an_unreadable_picture_is_named_as_often_as_it_is_listed() -> None:
+    people = [sample(i) for i in range(60)]
+    mixed = CropDataset([broken(1), *people, broken(1)], HW, max_cache_bytes=0)
+    assert mixed.unreadable == ["bad1", "bad1"]
+    assert len(mixed) == 60
 
 
 def dataset(count: int = 11) -> CropDataset:
@@ -218,6 +274,56 @@ def test_what_lies_outside_the_picture_is_filled(fill, expected) -> None:
     image, _, _ = dataset(1).crop(0, Augmentation(scale=0.3, fill=fill))
     assert image[0, 0].tolist() == image[-1, -1].tolist() == expected
     assert image[HW[0] // 2, 0].tolist() == expected
+
+
+GEOMETRY = {
+    "default": {},
+    "small people": {"scale_range": (0.45, 0.6), "rotation_degrees": 20.0},
+    "any angle": {"upside_down_probability": 1.0},
+    "turned a little": {"rotation_degrees": 10.0, "upside_down_probability": 0.0},
+    "shifted": {"shift": 0.4, "scale_range": (0.9, 1.0)},
+    "parts": {"part_probability": 1.0, "scale_range": (0.9, 1.0), "shift": 0.0},
+}
+
+
+@pytest.mark.parametrize("input_hw", [(64, 48), (48, 64), (32, 32)])
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_what_lies_inside_the_picture_is_not_filled(name: str, input_hw) -> None:
+    plain = {"brightness": 0, "contrast": 0, "colour": 0, "cutout_probability": 0}
+    config = AugmentConfig(**plain, **GEOMETRY[name])
+    (person,) = stick_people([3])
+    far = np.array([600, 700])
+    wide = replace(
+        person,
+        picture=lambda: np.full((1500, 1400, 3), 90, np.uint8),
+        keypoints_xy=person.keypoints_xy + far,
+        box_xywh=person.box_xywh + np.array([*far, 0, 0]),
+    )
+    crops = CropDataset([wide], input_hw, augment=config)
+    for seed in range(60):
+        draw = draw_augmentation(config, np.random.default_rng(seed))
+        image, _, _ = crops.crop(0, replace(draw, fill=(7, 130, 250)))
+        assert (image == 90).all(), draw
+
+
+def test_no_more_is_cached_than_augmentation_may_need() -> None:
+    default = AugmentConfig().reach_xy((128, 128))
+    # As much as ever: 2.2 along both axes.
+    assert default == pytest.approx([2.34, 2.34], abs=0.01)
+    assert NO_AUGMENT.reach_xy(HW).tolist() == [1, 1]
+    tiny_people = AugmentConfig(scale_range=(0.1, 1))
+    vast = replace(
+        sample(1),
+        picture=lambda: np.zeros((2400, 2400, 3), np.uint8),
+        box_xywh=np.array([1050.0, 1000, 300, 400]),
+    )
+    plain, usual, most = (
+        CropDataset([vast], HW, augment=augment)._regions[0].pixels
+        for augment in (NO_AUGMENT, AugmentConfig(), tiny_people)
+    )
+    assert plain.size < usual.size / 4 < most.size / 10
+    # At twice the crops' resolution.
+    assert max(most.shape) == pytest.approx(2 * MAX_REACH * max(HW), rel=0.02)
 
 
 def test_part_crops_show_the_part_at_twice_the_size_at_most() -> None:

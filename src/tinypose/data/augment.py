@@ -93,6 +93,48 @@ class AugmentConfig:
                 f"{unknown[0] if unknown else 'none'}"
             )
 
+    def reach_xy(self, input_hw: tuple[int, int]) -> FloatArray:
+        """Return how much more than the plain crop the drawn ones can show.
+
+        Args:
+            input_hw: Height and width of the crops.
+
+        Returns:
+            (2,), width and height relative to the plain crop's.
+        """
+        height, width = input_hw
+        limit = np.pi if self.upside_down_probability else self.rotation_limit
+        ratios = np.array([height / width, width / height])
+        # A turned crop is widest along an axis where its diagonal lies on it.
+        angles = np.minimum(limit, np.arctan(ratios))
+        turned = np.cos(angles) + ratios * np.sin(angles)
+        reach: FloatArray = turned * (1 + 2 * self.shift) / self.scale_range[0]
+        if self.part_probability:
+            # A part may lie at the box's edge, and is half as large or larger.
+            reach = np.maximum(reach, 1 + reach / 2)
+        return reach
+
+    @property
+    def rotation_limit(self) -> float:
+        """The largest usual angle, in radians."""
+        return float(np.radians(self.rotation_degrees))
+
+
+DEFAULT_AUGMENT = AugmentConfig()
+
+NO_AUGMENT = AugmentConfig(
+    rotation_degrees=0.0,
+    upside_down_probability=0.0,
+    scale_range=(1.0, 1.0),
+    shift=0.0,
+    flip_probability=0.0,
+    brightness=0.0,
+    contrast=0.0,
+    colour=0.0,
+    cutout_probability=0.0,
+)
+"""Plain crops, as validation has them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -203,7 +245,7 @@ def draw_augmentation(
     def symmetric(value: float, limit: float) -> float:
         return (2 * value - 1) * limit
 
-    limit = np.radians(config.rotation_degrees)
+    limit = config.rotation_limit
     if u[0] < config.upside_down_probability:
         limit = np.pi
     low, high = np.log(config.scale_range)

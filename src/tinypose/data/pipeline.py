@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.data.augment import (
+    DEFAULT_AUGMENT,
     Augmentation,
     AugmentConfig,
     draw_augmentation,
@@ -38,11 +39,13 @@ MAX_CACHE_BYTES = 3 * 1024**3
 MAX_UNREADABLE = 0.05
 """Largest fraction of unreadable pictures with which training still starts."""
 
-REACH = 2.2
-"""How much more than the plain crop is cached, for rotation, scale and shift."""
-
 ASPECT_SLACK = 1.05
 """How much the aspect ratio may differ between crops from the same cache."""
+
+MAX_REACH = 4.0
+"""How much more than the plain crop is cached at most, along each axis. Beyond it
+crops are filled, as outside of the picture: it would take more memory than it is
+worth for the corners of the smallest people."""
 
 
 class Batch(NamedTuple):
@@ -58,6 +61,15 @@ class Batch(NamedTuple):
     keypoints_xy: NDArray[np.float32]
     visible: NDArray[np.uint8]
     weights: NDArray[np.float32]
+
+    @property
+    def labels(self) -> dict[str, NDArray[Any]]:
+        """All but the pictures, by name, as losses take it."""
+        return {
+            "keypoints_xy": self.keypoints_xy,
+            "visible": self.visible,
+            "weights": self.weights,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +91,8 @@ class CropDataset:
         samples: People, all of one skeleton.
         input_hw: Height and width of the crops.
         padding: How much larger than the person's box the plain crop is.
+        augment: What may be done to the crops: it decides how much around a person
+            is kept.
         max_cache_bytes: Memory for the cache.
         progress: Called with the number of samples read so far.
 
@@ -92,6 +106,7 @@ class CropDataset:
         input_hw: tuple[int, int],
         *,
         padding: float = BOX_PADDING,
+        augment: AugmentConfig = DEFAULT_AUGMENT,
         max_cache_bytes: int = MAX_CACHE_BYTES,
         progress: Callable[[int], None] | None = None,
     ) -> None:
@@ -106,6 +121,8 @@ class CropDataset:
         cv2.setNumThreads(1)
         self.input_hw = input_hw
         self.padding = padding
+        reach_xy = augment.reach_xy(input_hw)
+        self._reach_xy = np.clip(reach_xy, ASPECT_SLACK, MAX_REACH)
         self.unreadable: list[str] = []
         self.samples: list[Sample] = []
         self._regions: list[_Region | None] = []
@@ -194,17 +211,15 @@ class CropDataset:
         max_cache_bytes: int,
         progress: Callable[[int], None] | None,
     ) -> None:
-        used = 0
         first_error = ""
-        for done, result in enumerate(ordered_map(self._try_cut, samples), 1):
-            sample = samples[done - 1]
+        results = self._cut_once(samples, max_cache_bytes)
+        for done, (sample, result) in enumerate(zip(samples, results, strict=True), 1):
             if isinstance(result, TinyposeError):
                 first_error = first_error or str(result)
                 self.unreadable.append(sample.sample_id)
             else:
-                used += result.pixels.nbytes
                 self.samples.append(sample)
-                self._regions.append(result if used <= max_cache_bytes else None)
+                self._regions.append(result)
             if progress:
                 progress(done)
         if len(self.unreadable) > MAX_UNREADABLE * len(samples):
@@ -212,6 +227,27 @@ class CropDataset:
                 f"{len(self.unreadable)} of {len(samples)} pictures do not read "
                 f"(the first: {first_error}); run  tinypose data check  on the data"
             )
+
+    def _cut_once(
+        self, samples: Sequence[Sample], max_cache_bytes: int
+    ) -> Iterator[_Region | TinyposeError | None]:
+        """Yield the region of each sample, None where it is not cached.
+
+        Who is listed several times, to be seen more often, is read once.
+        """
+        distinct = {_place(sample): sample for sample in samples}
+        results = ordered_map(self._try_cut, list(distinct.values()))
+        known: dict[Any, _Region | TinyposeError | None] = {}
+        used = 0
+        for sample in samples:
+            place = _place(sample)
+            if place not in known:
+                result = next(results)
+                known[place] = result
+                if isinstance(result, _Region):
+                    used += result.pixels.nbytes
+                    known[place] = result if used <= max_cache_bytes else None
+            yield known[place]
 
     def _try_cut(self, sample: Sample) -> _Region | TinyposeError:
         try:
@@ -221,10 +257,10 @@ class CropDataset:
 
     def _cut(self, sample: Sample) -> _Region:
         image = sample.load_image()
-        reach = self.padding * REACH
-        plain = crop_affine(sample.box_xywh, self.input_hw, padding=reach)
-        zoom = np.sqrt(abs(np.linalg.det(plain[:, :2]))) * REACH
-        corners = np.array([[-0.5, -0.5], np.array(self.input_hw[::-1]) - 0.5])
+        plain = crop_affine(sample.box_xywh, self.input_hw, padding=self.padding)
+        zoom = np.sqrt(abs(np.linalg.det(plain[:, :2])))
+        half_xy = np.array(self.input_hw[::-1]) / 2
+        corners = half_xy - 0.5 + np.array([[-1], [1]]) * self._reach_xy * half_xy
         seen = transform_points(invert_affine(plain), corners)
         limits = np.array(image.shape[1::-1])
         low = np.clip(np.floor(seen[0]), 0, limits - 1).astype(int)
@@ -240,6 +276,11 @@ class CropDataset:
         part = image[low[1] : high[1], low[0] : high[0]]
         to_region = np.column_stack([np.eye(2), -low.astype(np.float64)])
         return _Region(np.ascontiguousarray(part), to_region)
+
+
+def _place(sample: Sample) -> tuple[Any, bytes]:
+    """Return what decides a sample's region: its picture and box."""
+    return sample.picture, sample.box_xywh.tobytes()
 
 
 class TrainingBatches:
@@ -322,7 +363,8 @@ class TrainingBatches:
         steps = range(first_step, self.steps_per_epoch)
         if keras.backend.backend() == "tensorflow":
             return self._tf_dataset(epoch, steps)
-        return (_as_pair(batch) for batch in self._batches(epoch, steps))
+        batches = self._batches(epoch, steps)
+        return ((batch.images, batch.labels) for batch in batches)
 
     def _tf_dataset(self, epoch: int, steps: range) -> Any:
         import tensorflow as tf
@@ -388,11 +430,3 @@ class TrainingBatches:
                     yield waiting.pop(0).result()
             for future in waiting:
                 yield future.result()
-
-
-def _as_pair(batch: Batch) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
-    return batch.images, {
-        "keypoints_xy": batch.keypoints_xy,
-        "visible": batch.visible,
-        "weights": batch.weights,
-    }

@@ -100,7 +100,9 @@ def augmented_row(sample: Sample, position: int, view: CropView) -> list[Image]:
         position: Of the sample in its set: with the seed, it decides the draw.
         view: What training makes of it.
     """
-    dataset = CropDataset([sample], view.input_hw, padding=view.padding)
+    dataset = CropDataset(
+        [sample], view.input_hw, padding=view.padding, augment=view.augment
+    )
     draws = [Augmentation()]
     for turn in range(2):
         generator = np.random.default_rng([view.seed, turn, position, 1])

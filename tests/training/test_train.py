@@ -9,14 +9,17 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.families import SMALL
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset
 from tinypose.errors import TinyposeError
+from tinypose.inference.predictor import Predictor
 from tinypose.metadata import read_metadata
 from tinypose.models import build_model
 from tinypose.skeletons import Skeleton
 from tinypose.training.initial import load_initial_weights
+from tinypose.training.keypoint_match import find_heads
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
 from tinypose.training.task import build_task
 
@@ -46,6 +49,22 @@ def test_it_learns_and_leaves_a_whole_run_folder(config, dots, tmp_path) -> None
     )
     net = keras.models.load_model(tmp_path / "run" / "best.keras")
     assert net.input_shape == (None, 48, 32, 3)
+
+
+def test_metadata_say_what_the_kept_weights_score(config, dots, tmp_path) -> None:
+    people = dots.samples[:20]
+    crops = CropDataset(people, dots.input_hw, padding=1.5)
+    run = RunDir(tmp_path / "run")
+    train(with_values(config, "padding=1.5", "training.epochs=8"), crops, run.path)
+    poses = Predictor(run.best).predict_batch(
+        [person.load_image() for person in people],
+        [person.box_xywh for person in people],
+    )
+    metadata = read_metadata(run.best)
+    assert metadata.padding == 1.5
+    expected = np.mean([pose.score for pose in poses])
+    assert metadata.usual_score == pytest.approx(expected, abs=0.002)
+    assert expected > 0.05
 
 
 def test_muon_learns_too(config, dots, tmp_path) -> None:
@@ -316,6 +335,44 @@ def test_a_wider_and_deeper_net_starts_as_the_narrower_one(
     # Copies are not equal: they could not learn anything else.
     kernel = wide.get_layer("encoder_2_down_conv").kernel
     assert not np.allclose(kernel[..., 0], kernel[..., 8])
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("pose_machine", {"image_features": 9}),
+        ("pose_machine", {"image_features": 7, "features": 12, "wide_features": 20}),
+        ("multi_resolution", {"bank_channels": (11, 8, 16)}),
+        (
+            "multi_resolution",
+            {"bank_channels": (9, 9, 12), "fine_channels": (9, 8, 15, 8)},
+        ),
+    ],
+    ids=["later input", "all of a machine", "shared features", "both networks"],
+)
+def test_a_wider_net_starts_as_the_narrower_one_behind_concatenations(
+    tmp_path, family: str, changes
+) -> None:
+    donor = build_model(family, **SMALL[family])
+    generator = np.random.default_rng(0)
+    for layer in donor.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.gamma.assign(generator.uniform(0.5, 1.5, shape))
+            layer.beta.assign(generator.normal(0, 0.3, shape))
+        elif layer.name in find_heads(donor) and hasattr(layer, "kernel"):
+            # They start near zero.
+            layer.kernel.assign(generator.normal(0, 0.3, layer.kernel.shape))
+    donor.save(tmp_path / "donor.keras")
+    wide = build_model(family, **SMALL[family] | changes)
+    assert load_initial_weights(wide, tmp_path / "donor.keras", FIVE).widened > 2
+    shape = (2, *SMALL[family]["input_hw"], 3)
+    pictures = generator.uniform(-1, 1, shape).astype("float32")
+    expected, found = donor(pictures), wide(pictures)
+    for key, value in expected.items():
+        if "heatmaps" in key:
+            likeness = np.corrcoef(np.ravel(value), np.ravel(found[key]))[0, 1]
+            assert likeness > 0.99, key
 
 
 def test_initial_weights_that_fit_nothing(config, tmp_path) -> None:

@@ -15,12 +15,7 @@ from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
 from tinypose.models.weight_files import read_weights
 from tinypose.skeletons import Skeleton
 from tinypose.training.keypoint_match import KeypointMatch
-
-NOISE = 0.05
-"""Of a copied channel's weights, relative to their size: two channels that are
-equal learn the same and stay equal."""
-
-_SEED = 0
+from tinypose.training.widening import Widening, can_widen
 
 
 class Initialised(NamedTuple):
@@ -43,9 +38,9 @@ def load_initial_weights(
     """Copy the weights of layers of the same name into ``net``.
 
     A layer that has more channels than its source starts from each of the
-    source's channels in turn, and the layers behind it share out what they
-    take from the copies; a larger kernel starts as the smaller one, with zeros
-    around it: up to a little noise, the wider network computes what the
+    source's channels in turn (``Widening``), and the layers behind it share out
+    what they take from the copies; a larger kernel starts as the smaller one, with
+    zeros around it: up to a little noise, the wider network computes what the
     narrower one did. Residual blocks that the source lacks start as the identity.
 
     What gives or takes a heatmap per keypoint is matched by the keypoints'
@@ -68,7 +63,7 @@ def load_initial_weights(
     """
     source = _source(Path(path))
     match = KeypointMatch(net, _skeleton(Path(path)), skeleton)
-    generator = np.random.default_rng(_SEED)
+    widening = Widening(net, source, match.heads)
     copied = widened = keypoints = 0
     for layer in net.layers:
         weights = match.arrange(layer.name, source.get(layer.name, []))
@@ -79,10 +74,10 @@ def load_initial_weights(
             continue
         if [value.shape for value in weights] == shapes:
             copied += 1
-        elif _can_widen(layer, weights, shapes) and not (
+        elif can_widen(layer, weights) and not (
             is_head and weights[0].shape[-1] != shapes[0][-1]
         ):
-            weights = _widen(layer, weights, shapes, generator)
+            weights = widening.widen(layer, weights)
             widened += 1
         else:
             continue
@@ -110,58 +105,6 @@ def _skeleton(path: Path) -> Skeleton | None:
     with zipfile.ZipFile(path) as archive:
         tells = MEMBER in archive.namelist()
     return read_metadata(path).skeleton if tells else None
-
-
-def _can_widen(
-    layer: keras.layers.Layer,
-    weights: list[NDArray[Any]],
-    shapes: list[tuple[int, ...]],
-) -> bool:
-    """Return whether a layer of a kind that we know only grew, evenly around."""
-    kinds = (
-        keras.layers.Conv2D,
-        keras.layers.DepthwiseConv2D,
-        keras.layers.BatchNormalization,
-    )
-    if not isinstance(layer, kinds) or len(weights) != len(shapes):
-        return False
-    for value, shape in zip(weights, shapes, strict=True):
-        if value.ndim != len(shape):
-            return False
-        if any(old > new for old, new in zip(value.shape, shape, strict=True)):
-            return False
-        # A border of one would move what the kernel sees.
-        sides = zip(value.shape[:-2], shape[:-2], strict=True)
-        if any((new - old) % 2 for old, new in sides):
-            return False
-    return True
-
-
-def _widen(
-    layer: keras.layers.Layer,
-    weights: list[NDArray[Any]],
-    shapes: list[tuple[int, ...]],
-    generator: np.random.Generator,
-) -> list[NDArray[Any]]:
-    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    widened = []
-    for value, shape in zip(weights, shapes, strict=True):
-        wide = value[..., np.arange(shape[-1]) % value.shape[-1]]
-        if value.ndim == 4:  # a kernel (height, width, in, out)
-            origin = np.arange(shape[2]) % value.shape[2]
-            wide = wide[:, :, origin]
-            if not depthwise:  # whose channels are not summed
-                wide = wide / np.bincount(origin)[origin][:, None]
-            # The first of the copies stay as they are.
-            new = np.zeros(wide.shape, bool)
-            new[..., value.shape[3] :] = True
-            new[:, :, value.shape[2] :] = True
-            noise = generator.normal(0, NOISE * wide.std(), wide.shape)
-            wide = wide + np.where(new, noise, 0)
-            around = [(shape[axis] - value.shape[axis]) // 2 for axis in (0, 1)]
-            wide = np.pad(wide, [(size, size) for size in (*around, 0, 0)])
-        widened.append(wide.astype(value.dtype))
-    return widened
 
 
 def _silence_new_blocks(net: keras.Model, source: dict[str, Any]) -> None:

@@ -90,6 +90,19 @@ def test_wrong_values_get_one_line(override: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        ("deeppose", "expected none for deeppose, whose dense layers take pictures of"),
+        ("deeppose_cascade", "expected the same multiple of both sides"),
+    ],
+)
+def test_sizes_that_dense_layers_do_not_fit_are_refused(family, message) -> None:
+    overrides = [f"family={family}", "training.first_sizes=[[8, 64, 64]]"]
+    with pytest.raises(UsageError, match=rf"training.first_sizes: .*{message}"):
+        apply_overrides({}, overrides, "c.yaml")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("- 1\n", "expected keys and values"),

@@ -150,6 +150,12 @@ class Config:
             object.__setattr__(self, "model", FAMILIES[self.family].config_class())
         if self.padding < 1:
             raise UsageError(f"padding: expected at least 1, found {self.padding}")
+        if self.training.first_sizes and not FAMILIES[self.family].resizable:
+            raise UsageError(
+                f"training.first_sizes: expected none for {self.family}, whose dense "
+                "layers take pictures of one size, found "
+                f"{[list(size) for size in self.training.first_sizes]}; remove them"
+            )
         begin = 0
         for epochs, _, _ in self.training.first_sizes:
             self._model_at(begin)  # raises where the size does not fit

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tinypose.codecs.heatmap import HeatmapCodec
+from tinypose.codecs.heatmap import HeatmapCodec, WindowHeatmapCodec
+from tinypose.training.losses import heatmap_loss
 
 CODEC = HeatmapCodec(input_hw=(96, 64), heatmap_hw=(24, 16), sigma_cells=1.5)
 
@@ -28,6 +29,25 @@ def test_a_hand_worked_map() -> None:
 def test_weights_follow_the_labels_not_the_visibility() -> None:
     _, weights = encode(CODEC, np.zeros((1, 3, 2)), np.array([[0, 1, 2]]))
     assert weights.tolist() == [[0.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("around", [False, True], ids=["crop", "windows"])
+def test_what_is_not_labelled_may_lie_anywhere(value: float, around: bool) -> None:
+    points = np.array([[[21.5, 41.5], [value, value]]], np.float32)
+    visible = np.array([[2, 0]])
+    codec, given = CODEC, (points, visible)
+    encode = codec.encode
+    if around:
+        codec = WindowHeatmapCodec(
+            **vars(CODEC), picture_hw=(192, 128), centres="centres"
+        )
+        encode, given = codec.encode_around, (*given, np.zeros((1, 2, 2), np.float32))
+    maps, weights = encode(*given)
+    assert np.isfinite(maps).all()
+    assert np.asarray(weights).tolist() == [[1, 0]]
+    nothing = np.zeros((1, 24, 16, 2), np.float32)
+    assert np.isfinite(heatmap_loss(maps, nothing, weights))
 
 
 def test_a_keypoint_far_outside_has_an_empty_map() -> None:

@@ -141,6 +141,7 @@ def test_the_head_starts_near_zero(net: keras.Model) -> None:
         ({"num_keypoints": 0}, r"model.num_keypoints: expected at least 1"),
         ({"stem_channels": 0}, r"model.stem_channels: expected at least 1"),
         ({"later_channels": (8, 8)}, r"model.later_channels: expected 4 numbers"),
+        ({"later_channels": (8,) * 4}, r"later_channels: expected none .*; set model"),
         ({"num_stacks": 0}, r"model.num_stacks: expected at least 1"),
         ({"sigma_cells": 0.0}, r"model.sigma_cells: expected more than 0"),
     ],

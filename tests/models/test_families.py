@@ -1,5 +1,7 @@
 """What every family of models must do."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -59,6 +61,19 @@ def test_outputs_have_codecs(name: str) -> None:
     assert list(codecs) == list(outputs)
     for key, codec in codecs.items():
         assert outputs[key].shape == (None, *codec.output_shape(5))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_weights_fit_other_sizes_where_the_family_says_so(name: str) -> None:
+    family = FAMILIES[name]
+    config = family.config_class(**SMALL[name])
+    height, width = config.input_hw
+    larger = replace(config, input_hw=(2 * height, 2 * width))
+    shapes = [
+        [weight.shape for weight in family.build(size).weights]
+        for size in (config, larger)
+    ]
+    assert (shapes[0] == shapes[1]) == family.resizable
 
 
 PHASES = [

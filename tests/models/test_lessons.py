@@ -129,7 +129,22 @@ def test_small_configs_fit_a_laptop(name: str, configs) -> None:
         ("deeppose", {"dense": 0}, r"model.dense: expected at least 1"),
         ("deeppose", {"dropout": 1.0}, r"model.dropout: expected 0 or more"),
         ("deeppose", {"norm": "none"}, r"model.norm: expected local_response or"),
-        ("deeppose", {"input_hw": (64, 48)}, r"at least 60 pixels, found \[64, 48\]"),
+        (
+            "deeppose",
+            {"input_hw": (64, 48)},
+            r"model.input_hw: expected 2 numbers of at least 60, found \[64, 48\]",
+        ),
+        *(
+            ("deeppose_cascade", {key: value}, rf"^model.{key}: expected {expected}")
+            for key, value, expected in [
+                ("channels", (8, 8), "5 numbers of at least 1"),
+                ("window_channels", (8, 8, 0, 8, 8), "5 numbers of at least 1"),
+                ("dense", 0, "at least 1"),
+                ("window_dense", 0, "at least 1"),
+                ("stage_hw", (32, 32), "2 numbers of at least 60, found"),
+                ("window_hw", (64, 59), "2 numbers of at least 60, found"),
+            ]
+        ),
         ("pose_machine", {"input_hw": (100, 96)}, r"model.input_hw: .* divide by 8"),
         ("pose_machine", {"num_stages": 0}, r"model.num_stages: expected at least 1"),
         ("pose_machine", {"sigma_cells": 0.0}, r"model.sigma_cells"),

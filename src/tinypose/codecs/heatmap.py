@@ -70,7 +70,10 @@ class HeatmapCodec:
         """
         from keras import ops
 
+        weights = ops.cast(ops.cast(visible, "float32") > 0, "float32")
         keypoints_xy = ops.cast(keypoints_xy, "float32")
+        # What is not labelled may lie anywhere, and infinitely far away.
+        keypoints_xy = ops.where(weights[..., None] > 0, keypoints_xy, 0.0)
         cells = (keypoints_xy + 0.5) / ops.array(self.stride_xy, "float32") - 0.5
         height, width = self.heatmap_hw
         scale = -0.5 / self.sigma_cells**2
@@ -80,7 +83,6 @@ class HeatmapCodec:
         profile_x = ops.transpose(ops.exp(scale * offset_x**2), (0, 2, 1))
         profile_y = ops.transpose(ops.exp(scale * offset_y**2), (0, 2, 1))
         heatmaps = profile_y[:, :, None, :] * profile_x[:, None, :, :]
-        weights = ops.cast(ops.cast(visible, "float32") > 0, "float32")
         return heatmaps, weights
 
     def decode(

@@ -71,12 +71,15 @@ class Family:
             the last output is the prediction.
         phases: Gives the trainings that the procedure consists of; one, of all
             layers on all outputs, unless told otherwise.
+        resizable: Whether the weights fit pictures of every size; not where a
+            dense layer sees all cells.
     """
 
     config_class: type
     build: Callable[[Any], keras.Model]
     codecs: Callable[[Any], dict[str, Any]]
     phases: Callable[[Any], tuple[Phase, ...]] = lambda config: (Phase(name="all"),)
+    resizable: bool = True
 
 
 FAMILIES = {
@@ -94,6 +97,7 @@ FAMILIES = {
         config_class=DeepPoseConfig,
         build=build_deeppose,
         codecs=deeppose_codecs,
+        resizable=False,
     ),
     "deeppose_cascade": Family(
         config_class=DeepPoseCascadeConfig,

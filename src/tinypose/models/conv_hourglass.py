@@ -71,6 +71,11 @@ class ConvHourglassConfig:
         require_numbers(self, max(levels, 2), "channels")
         if self.later_channels:
             require_numbers(self, levels, "later_channels")
+            if self.num_stacks == 1:
+                raise ValueError(
+                    "model.later_channels: expected none where model.num_stacks is 1, "
+                    f"found {list(self.later_channels)}; set model.num_stacks to 2"
+                )
         require_numbers(self, levels, "encoder_blocks", low=0)
         require_numbers(self, levels - 1, "decoder_convs", low=0)
         require_at_least(self, 1, "num_keypoints", "stem_channels", "num_stacks")

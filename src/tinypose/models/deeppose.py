@@ -6,6 +6,7 @@ no way to be unsure, and all positions share one code.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import KerasTensor, initializers, layers
@@ -44,28 +45,27 @@ class DeepPoseConfig:
     norm: str = "batch"
 
     def __post_init__(self) -> None:
-        check_regressor(self, self.input_hw)
+        check_regressor(self, "input_hw", "channels", "dense")
 
 
-def check_regressor(config: "DeepPoseConfig", input_hw: tuple[int, int]) -> None:
+def check_regressor(config: Any, input_hw: str, channels: str, dense: str) -> None:
     """Raise a ValueError where a configuration gives no network.
 
     Args:
-        config: With the fields of ``DeepPoseConfig``.
-        input_hw: What the network looks at.
+        config: With ``num_keypoints``, ``dropout`` and ``norm``.
+        input_hw: The key of what the network looks at.
+        channels: The key of its convolutions' channels.
+        dense: The key of its dense layers' units.
     """
-    require_numbers(config, len(KERNEL_SIZES), "channels")
-    require_at_least(config, 1, "num_keypoints", "dense")
+    require_numbers(config, len(KERNEL_SIZES), channels)
+    require_at_least(config, 1, "num_keypoints", dense)
     require_rate(config, "dropout")
     if config.norm not in NORMS:
         raise ValueError(
             f"model.norm: expected {' or '.join(NORMS)}, found {config.norm!r}"
         )
-    if min(input_hw) < 60:
-        # Less than that, and the third pooling finds nothing to pool.
-        raise ValueError(
-            f"expected pictures of at least 60 pixels, found {list(input_hw)}"
-        )
+    # Less than that, and the third pooling finds nothing to pool.
+    require_numbers(config, 2, input_hw, low=60)
 
 
 def build_deeppose(config: DeepPoseConfig) -> keras.Model:

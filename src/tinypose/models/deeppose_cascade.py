@@ -49,8 +49,8 @@ class DeepPoseCascadeConfig:
     norm: str = "batch"
 
     def __post_init__(self) -> None:
-        check_regressor(self.first, self.stage_hw)
-        check_regressor(self.later, self.window_hw)
+        check_regressor(self, "stage_hw", "channels", "dense")
+        check_regressor(self, "window_hw", "window_channels", "window_dense")
         factors = {
             side // small if side % small == 0 else 0
             for side, small in zip(self.input_hw, self.stage_hw, strict=True)

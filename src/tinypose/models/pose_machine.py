@@ -32,8 +32,8 @@ class PoseMachineConfig:
         trunk_kernel: Size of the kernels between the poolings, 9 in the paper.
         num_stages: Stages.
         sigma_cells: Standard deviation of the target Gaussians, in cells.
-        normalise: Batch norm after each convolution of more than one output
-            cell; the paper has none.
+        normalise: Batch norm after each convolution but the last of each stage;
+            the paper has none.
     """
 
     input_hw: tuple[int, int] = (128, 128)

@@ -57,15 +57,23 @@ class Centres(keras.layers.Layer):
                 coordinates' units; nan where a keypoint is not labelled.
         """
         errors = np.asarray(errors, np.float64)
+        mean, factor = (
+            np.array(ops.convert_to_numpy(weight))
+            for weight in (self.mean, self.factor)
+        )
         for index in range(errors.shape[1]):
             known = errors[:, index][np.isfinite(errors[:, index]).all(axis=-1)]
             if len(known) < 3:
                 continue
-            mean = known.mean(axis=0)
+            mean[index] = known.mean(axis=0)
             spread = np.cov(known.T) + 1e-10 * np.eye(2)
-            self.mean.assign(ops.slice_update(self.mean, (index, 0), mean[None]))
-            factor = np.linalg.cholesky(spread)[None]
-            self.factor.assign(ops.slice_update(self.factor, (index, 0, 0), factor))
+            factor[index] = np.linalg.cholesky(spread)
+        self.mean.assign(mean)
+        self.factor.assign(factor)
+
+    def restart(self) -> None:
+        """Imitate the same errors again, from the first one on."""
+        self.generator.state.assign(keras.random.SeedGenerator(self.seed).state)
 
     def imitate(self, truth: Any) -> Any:
         """Return true coordinates (batch, num_keypoints, 2) plus random errors."""

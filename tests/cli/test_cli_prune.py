@@ -24,6 +24,7 @@ from tinypose.metadata import Metadata, read_metadata
 from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs
 from tinypose.skeletons import Skeleton
+from tinypose.training import device
 from tinypose.training.run_dir import Progress, RunDir
 
 OVERRIDES = [
@@ -273,6 +274,21 @@ def test_a_stop_at_the_end_of_a_round_ends_the_command(
     code, text, err = tinypose(capsys, *command)
     assert (code, trained) == (130, ["round_1"]), err
     assert "the same command goes on" in text
+
+
+def test_the_device_is_chosen_before_the_network_is_loaded(
+    run, tmp_path, capsys, monkeypatch
+):
+    done = []
+    monkeypatch.setattr(device, "choose_device", done.append)
+
+    def do(job):
+        done.append(f"prune on {job.device}")
+
+    monkeypatch.setattr(PruneJob, "do", do)
+    command = ["prune", run, "--target", "macs=1M", "--out", tmp_path / "out"]
+    code, _, err = tinypose(capsys, *command, "--device", "gpu")
+    assert (code, done) == (0, ["gpu", "prune on gpu"]), err
 
 
 @pytest.mark.parametrize(

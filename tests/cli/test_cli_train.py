@@ -70,12 +70,16 @@ def wait_for_new_checkpoint(process: subprocess.Popen, run: Path, times: int) ->
         if file.exists():
             seen.add(file.stat().st_mtime_ns)
         time.sleep(0.001)
+    assert process.poll() is None, "it was done before it could be stopped"
 
 
 @pytest.mark.slow
 def test_killed_twice_and_resumed_equals_uninterrupted(config, tmp_path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    process = start(config, *DATA, "--out", parts)
+    # Each step is the same however many are to follow: the last part shall end
+    # soon, wherever the first two were killed.
+    change = ["--set", "training.schedule=exponential", "--set"]
+    process = start(config, *DATA, "--out", parts, *change, "training.epochs=500")
     wait_for_new_checkpoint(process, parts, 3)
     process.kill()
     process.communicate()
@@ -86,9 +90,9 @@ def test_killed_twice_and_resumed_equals_uninterrupted(config, tmp_path) -> None
     process.kill()
     process.communicate()
     _, stopped = RunDir(parts).load_checkpoint()
-    assert stopped.epoch < 3, "it was killed too late to test anything"
-    finish(start("--resume", parts))
-    output = finish(start(config, *DATA, "--out", whole))
+    epochs = f"training.epochs={stopped.epoch + 2}"
+    finish(start("--resume", parts, "--set", epochs))
+    output = finish(start(config, *DATA, "--out", whole, *change, epochs))
     assert "best PCK@0.2" in output
 
     (a, progress_a), (b, progress_b) = (
@@ -178,6 +182,21 @@ def test_resuming_with_other_labels(config, tmp_path, capsys) -> None:
     assert (code, "found other samples or labels" in err) == (1, True)
 
 
+def test_resuming_phases_with_other_epochs(tmp_path, capsys, untrained) -> None:
+    record = {"data": ["stick_people:1-4"], "validation": [], "limit": None}
+    record |= {"init": None, "fingerprint": "", "left_out": []}
+    run_dir = RunDir(tmp_path / "run")
+    run_dir.create(record, Config(family="multi_resolution"))
+    before = run_dir.config.read_text()
+    code, err = fail(capsys, "--resume", run_dir.path, "--set", "training.epochs=30")
+    assert (code, "training.epochs=30: expected 20, as the" in err) == (2, True)
+    assert "coarse, fine, both share them out" in err
+    assert run_dir.config.read_text() == before
+    # The same number is no change: it stops at the labels, which are others.
+    code, err = fail(capsys, "--resume", run_dir.path, "--set", "training.epochs=20")
+    assert (code, "found other samples or labels" in err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -223,6 +242,13 @@ def untrained(monkeypatch) -> list[TrainingJob]:
     return jobs
 
 
+def test_crops_are_padded_as_configured(config, tmp_path, capsys, untrained) -> None:
+    options = ["--set", "padding=1.5", "--out", tmp_path / "run"]
+    assert run_here(capsys, "train", config, *DATA, *options)[0] == 0
+    (job,) = untrained
+    assert job.training.padding == job.validation.padding == job.config.padding == 1.5
+
+
 def write_people(folder: Path) -> Path:
     """Write four people with pictures, as COCO-style JSON."""
     people = []
@@ -245,6 +271,13 @@ def movable(config, tmp_path, capsys, untrained) -> Path:
     code, _, err = run_here(capsys, "train", config, *data, *skeleton, "--out", run)
     assert code == 0, err
     return run
+
+
+def test_as_much_around_a_person_is_kept_as_is_needed(movable, untrained) -> None:
+    (job,) = untrained
+    needed = job.config.augment.reach_xy(job.config.model.input_hw)
+    assert (job.training._reach_xy == needed).all() and (needed > 2).all()
+    assert (job.validation._reach_xy < 1.1).all()
 
 
 def test_a_run_goes_on_where_its_data_lie_now(
@@ -356,6 +389,46 @@ def test_a_device_that_is_not_there(config, tmp_path, capsys) -> None:
     assert not run.exists()
     code, err = fail(capsys, config, *DATA, "--out", run, "--device", "tpu")
     assert (code, "expected auto, cpu" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["device gpu", "load_teacher", "train on it"]),
+        # The processes are copied before a network is on the device.
+        (["--workers", "2"], ["device gpu", "check_teacher", "train on it"]),
+    ],
+    ids=["threads", "processes"],
+)
+def test_the_device_is_chosen_before_a_network_is_built(
+    config, tmp_path, capsys, monkeypatch, options, expected
+) -> None:
+    done: list[str] = []
+
+    def choose_device(device: str) -> str:
+        done.append(f"device {device}")
+        return "it"
+
+    def run_training(job: TrainingJob, display, strategy) -> Progress:
+        done.append(f"train on {strategy}")
+        return Progress(epoch=3)
+
+    monkeypatch.setattr("tinypose.training.device.choose_device", choose_device)
+    for name in ("load_teacher", "check_teacher"):
+        monkeypatch.setattr(
+            f"tinypose.training.teacher.{name}", lambda *_, name=name: done.append(name)
+        )
+    monkeypatch.setattr("tinypose.training.train.run_training", run_training)
+    (tmp_path / "teacher.keras").touch()
+    arguments = ["--data", "stick_people:1-4", "--teacher", tmp_path / "teacher.keras"]
+    arguments += ["--out", tmp_path / "run", "--device", "gpu", *options]
+    code, _, err = run_here(capsys, "train", config, *arguments)
+    assert code == 0, err
+    assert done == expected
+    done.clear()
+    resume = ["--resume", tmp_path / "run", "--device", "gpu"]
+    assert run_here(capsys, "train", *resume)[0] == 0
+    assert done == ["device gpu", "train on it"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -7,7 +7,6 @@ from helpers.runs import with_values
 from tinypose.config import Config, apply_overrides
 from tinypose.data.pipeline import CropDataset
 from tinypose.data.sample import Sample
-from tinypose.geometry import image_box
 from tinypose.skeletons import Skeleton
 
 DOTS = Skeleton(
@@ -24,7 +23,8 @@ def dot_sample(number: int) -> Sample:
     """Render sample ``number``: each keypoint is a disc of its own colour."""
     generator = np.random.default_rng([7, number])
     image = generator.integers(60, 110, size=(*HW, 3)).astype(np.uint8)
-    points = generator.uniform([5, 5], [HW[1] - 6, HW[0] - 6], size=(3, 2))
+    size = np.array(HW[::-1])
+    points = generator.uniform([5, 5], size - 6, size=(3, 2))
     rows, columns = np.mgrid[: HW[0], : HW[1]]
     for point, colour in zip(points, COLOURS, strict=True):
         inside = np.hypot(columns - point[0], rows - point[1]) <= 3
@@ -35,7 +35,8 @@ def dot_sample(number: int) -> Sample:
         skeleton=DOTS,
         keypoints_xy=points,
         visible=np.full(3, 2, np.uint8),
-        box_xywh=image_box(HW) / 1.25,
+        # Its plain crop is the picture.
+        box_xywh=np.concatenate([(size - size / 1.25) / 2 - 0.5, size / 1.25]),
     )
 
 

@@ -65,3 +65,28 @@ def test_muon_steps_go_as_far_in_every_direction(config: Config) -> None:
             assert even and 0.6 * size < values.mean() < 1.3 * size
         seen.add(is_matrix)
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon"])
+def test_a_gradient_beyond_the_norm_is_cut_to_it(
+    config: Config, optimizer: str
+) -> None:
+    values = [f"training.optimizer={optimizer}", "training.clip_norm=0.5"]
+    values += ["training.schedule=exponential"]
+    config = apply_overrides(config.to_dict(), values, "test")
+
+    def step(norm: float) -> np.ndarray:
+        """Return the weights after two steps, the second of a gradient that large."""
+        task = build_task(config, 10)
+        variables = task.trainable_variables
+        generator = np.random.default_rng(1)
+        for size in (0.1, norm):
+            gradients = [generator.normal(size=v.shape) for v in variables]
+            whole = np.sqrt(sum((g**2).sum() for g in gradients))
+            task.optimizer.apply([(size / whole * g).astype("f4") for g in gradients])
+        return np.concatenate([np.ravel(v) for v in variables])
+
+    cut = step(0.5)
+    np.testing.assert_allclose(step(500), cut, rtol=1e-4, atol=1e-6)
+    # What is smaller is left as it is.
+    assert np.abs(step(0.25) - cut).max() > 1e-3

@@ -14,7 +14,8 @@ from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.loading import load_net
 from tinypose.training.errors import measure_errors
-from tinypose.training.run_dir import HISTORY_COLUMNS
+from tinypose.training.pruning import weigh_channels
+from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
 from tinypose.training.task import PoseTask
 
 SQUARE = (32, 32)
@@ -76,6 +77,16 @@ def test_every_phase_warms_up_anew(whole_run) -> None:
     assert progress.best == progress.history[-1][HISTORY_COLUMNS.index("pck")]
 
 
+def test_training_and_validation_show_the_same_loss_in_every_phase(whole_run) -> None:
+    progress, _ = whole_run
+    names = ("loss", "validation_loss")
+    columns = [HISTORY_COLUMNS.index(name) for name in names]
+    for row in progress.history:
+        trained, validated = (row[column] for column in columns)
+        # Six steps do not settle batch norm; another loss is far smaller.
+        assert 0.3 < validated / trained < 3, progress.history
+
+
 def test_the_second_look_is_better(two_looks, square_dots, tmp_path) -> None:
     config = with_values(two_looks, "training.epochs=24", "training.validate_every=8")
     train(config, square_dots, tmp_path / "run")
@@ -126,6 +137,15 @@ def test_errors_out_of_reach_are_not_measured(square_dots) -> None:
     np.testing.assert_array_equal(errors[~far], all_errors[~far])
 
 
+def test_channels_of_both_looks_are_weighed(two_looks, square_dots) -> None:
+    keras.utils.set_random_seed(0)
+    net = FAMILIES["multi_resolution"].build(two_looks.model)
+    scores = weigh_channels(net, two_looks, square_dots)
+    assert {"bank_1_1_conv", "coarse_mix_conv", "fine_4_conv"} <= set(scores)
+    assert all(score.max() > 0 for score in scores.values())
+    assert list(net.output) == ["heatmaps_1", "fine_heatmaps_2", "coordinates_2"]
+
+
 @pytest.mark.parametrize("name", ["deeppose_cascade", "multi_resolution"])
 def test_a_window_imitates_the_errors_that_it_can_show(name: str) -> None:
     family = FAMILIES[name]
@@ -169,3 +189,32 @@ def test_fewer_epochs_than_phases_are_refused(two_looks, square_dots, tmp_path) 
         TinyposeError, match=r"at least 3 epochs, one for each of coarse"
     ):
         train(config, square_dots, tmp_path / "run")
+
+
+@pytest.mark.parametrize("epochs", [4, 6, 12])
+def test_a_checkpoint_of_another_phase_is_refused(
+    two_looks, square_dots, tmp_path, epochs
+) -> None:
+    """In the second of three epochs; another number of them moves the phases."""
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(two_looks, square_dots, path, should_stop=stop_after(11))
+    _, progress = RunDir(path).load_checkpoint()
+    assert progress.phase == "fine, epochs 2 to 2"
+    other = with_values(two_looks, f"training.epochs={epochs}")
+    with pytest.raises(TinyposeError, match="found 'fine, epochs 2 to 2'; set trai"):
+        train(other, square_dots, path)
+
+
+def test_a_checkpoint_without_a_phase_goes_on(
+    two_looks, square_dots, whole_run, tmp_path
+) -> None:
+    """As they were written before."""
+    run_dir = RunDir(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(two_looks, square_dots, run_dir.path, should_stop=stop_after(11))
+    arrays, progress = run_dir.load_checkpoint()
+    del progress.phase
+    run_dir.save_checkpoint(arrays, progress)
+    train(two_looks, square_dots, run_dir.path)
+    assert_equal_runs(whole_run[1], run_dir.path)

@@ -1,11 +1,17 @@
 """A task: its seed, and the averages of its weights."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
+from helpers.families import SMALL
 from tinypose.config import Config, apply_overrides
+from tinypose.data.pipeline import CropDataset
+from tinypose.models import FAMILIES
 from tinypose.training.task import PoseTask, build_task, copy_averages
+from tinypose.training.validation import Validator
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon"])
@@ -44,3 +50,36 @@ def test_the_same_seed_gives_the_same_net(config: Config) -> None:
     first, second = (build_task(config, 10).net.get_weights() for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+PHASES = [
+    pytest.param(name, number, id=f"{name}: {phase.name}")
+    for name, family in FAMILIES.items()
+    for number, phase in enumerate(family.phases(family.config_class(**SMALL[name])))
+]
+
+
+@pytest.mark.parametrize(("name", "number"), PHASES)
+def test_validation_gives_the_training_loss(dots, name: str, number: int) -> None:
+    family = FAMILIES[name]
+    model = family.config_class(**SMALL[name] | {"num_keypoints": 3})
+    doubted = np.array([0.2, 1.0, 0.7])
+    people = [replace(sample, weights=doubted) for sample in dots.samples[:16]]
+    crops = CropDataset(people, model.input_hw)
+    keras.utils.set_random_seed(1)
+    phase = replace(family.phases(model)[number], trains=())
+    task = PoseTask(family.build(model), family.codecs(model), phase=phase)
+    if phase.centres:
+        errors = np.random.default_rng(0).normal(0, 0.1, (20, 3, 2))
+        task.net.get_layer(phase.centres).set_errors(errors)
+    validator = Validator(crops)
+    found = validator.validate(task, task.judged).loss
+    task.repeat_errors()
+    batch = crops.batch(range(16))
+    inputs = {"images": batch.images, **batch.labels} if phase.centres else batch.images
+    expected = task.compute_loss(
+        x=inputs, y=batch.labels, y_pred=task(inputs, training=False)
+    )
+    assert found == pytest.approx(float(expected), rel=1e-4)
+    # Errors are imitated at random, and the same ones each time.
+    assert validator.validate(task, task.judged).loss == found

@@ -6,11 +6,13 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.families import SMALL
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
 from tinypose.config import Config
 from tinypose.data.pipeline import CropDataset
 from tinypose.errors import UsageError
 from tinypose.metadata import read_metadata
+from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.loading import load_net
 from tinypose.models.weight_files import save_weights
@@ -18,7 +20,8 @@ from tinypose.skeletons import Skeleton
 from tinypose.training.losses import heatmap_loss
 from tinypose.training.run_dir import RunDir
 from tinypose.training.task import PoseTask, build_task
-from tinypose.training.teacher import load_teacher
+from tinypose.training.teacher import Teacher, load_teacher
+from tinypose.training.validation import Validator
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,70 @@ def test_its_share_of_the_loss_is_as_configured(learner, dots, taught):
     # It teaches and does not learn.
     own_weights = {id(variable) for variable in task.net.trainable_variables}
     assert {id(variable) for variable in task.trainable_variables} == own_weights
+
+
+def test_its_share_is_in_the_validation_loss_too(
+    learner, dots, taught, tmp_path, monkeypatch
+):
+    found = []
+    validate = Validator.validate
+
+    def spy(self, task, key, between):
+        result = validate(self, task, key, between)
+        plain = validate(self, PoseTask(task.net, task.codecs), key).loss
+        images = dots.batch(range(len(dots))).images
+        maps = task.predict_on_batch(images)["heatmaps_1"]
+        lesson = task.teacher(normalize_images(images))
+        every = np.ones(maps.shape[::3], "float32")
+        taught = float(heatmap_loss(lesson, maps, every))
+        found.append((result.loss, 0.7 * plain + 0.3 * taught, plain))
+        return result
+
+    monkeypatch.setattr(Validator, "validate", spy)
+    changes = ["training.epochs=1", "training.teacher_weight=0.3"]
+    train(with_values(learner, *changes), dots, tmp_path / "run", teacher=taught)
+    ((loss, expected, plain),) = found
+    assert loss == pytest.approx(expected, rel=1e-4)
+    assert abs(loss - plain) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("part_heatmap", {}), ("multi_resolution", {"window_cells": 16})],
+    ids=["masks", "windows"],
+)
+def test_only_heatmaps_of_the_crop_learn_from_it(name, changes):
+    """Masks, which are logits, and windows may have the same shape."""
+    family = FAMILIES[name]
+    model = family.config_class(**SMALL[name] | changes)
+    net, codecs = family.build(model), family.codecs(model)
+    maps = keras.Model(net.input, net.output["heatmaps_1"] * 0.0)
+    teacher = Teacher(maps, np.ones(5, np.float32))
+    *_, phase = family.phases(model)
+    generator = np.random.default_rng(0)
+    outputs = {
+        key: generator.normal(size=(2, *output.shape[1:])).astype("float32")
+        for key, output in net.output.items()
+    }
+    first, second, *_ = outputs.values()
+    assert first.shape == second.shape
+    outputs["centres_2"] = np.zeros((2, 5, 2), np.float32)
+    labels = {
+        "keypoints_xy": generator.uniform(8, 56, (2, 5, 2)).astype("float32"),
+        "visible": np.full((2, 5), 2, np.uint8),
+        "weights": np.ones((2, 5), np.float32),
+    }
+    images = np.zeros((2, *model.input_hw, 3), np.uint8)
+
+    def effect(phase):
+        taught, plain = (
+            PoseTask(net, codecs, phase=phase, teacher=each) for each in (teacher, None)
+        )
+        given = {"x": images, "y": labels, "y_pred": outputs}
+        return float(taught.compute_loss(**given) - plain.compute_loss(**given))
+
+    alone = replace(phase, outputs={"heatmaps_1": 1.0}, centres="")
+    assert effect(phase) == pytest.approx(effect(alone), rel=1e-4) != 0
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(learner, dots, taught, tmp_path):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tinypose.cli.prune_job import PruneJob, Target, training_record
-from tinypose.cli.quiet import load_keras
+from tinypose.cli.quiet import load_keras_on
 from tinypose.cli.training_options import Device, Limit, Quiet
 from tinypose.errors import UsageError
 
@@ -86,7 +86,7 @@ def prune(
     Example:  tinypose prune runs/mine --target macs=50M --out runs/pruned
     """
     goal = parse_target(target)
-    load_keras()
+    load_keras_on(device)  # before the run's network is loaded
     from tinypose.cli.run_weights import find_weights
     from tinypose.compression.importance import METHODS
 

@@ -1,6 +1,7 @@
 """Load TensorFlow without its start-up chatter."""
 
 import os
+from typing import Any
 
 from tinypose.quiet import quiet_stderr
 
@@ -23,3 +24,18 @@ def load_keras() -> None:
 
             # The first look for GPUs writes, too.
             tensorflow.config.list_physical_devices("GPU")
+
+
+def load_keras_on(device: str) -> Any:
+    """Load Keras and choose the device, which cannot be done once it is in use.
+
+    Args:
+        device: See ``choose_device``.
+
+    Returns:
+        What that gives: a strategy to train with, or None.
+    """
+    load_keras()
+    from tinypose.training.device import choose_device
+
+    return choose_device(device)

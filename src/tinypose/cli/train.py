@@ -14,7 +14,7 @@ from tinypose.cli.moved import (
     require_there,
     weights_digest,
 )
-from tinypose.cli.quiet import load_keras
+from tinypose.cli.quiet import load_keras_on
 from tinypose.cli.training_options import Device, Limit, Quiet, Workers
 from tinypose.errors import TinyposeError, UsageError
 
@@ -80,7 +80,7 @@ def train(
             "validation": val,
             "teacher": _weights_name("--teacher", teacher) if teacher else None,
         }
-        _run(_resumed(resume, override or [], given), device, quiet, workers)
+        _run(_resumed(resume, device, override or [], given), quiet, workers)
         return
     if out is None or out == Path():  # an unset variable of the shell's
         raise UsageError("expected --out RUN, the run folder to make")
@@ -95,7 +95,7 @@ def train(
         "init": _weights_name("--init", init) if init else None,
         "teacher": _weights_name("--teacher", teacher) if teacher else None,
     }
-    _run(_new(config, out, record, override or []), device, quiet, workers)
+    _run(_new(config, out, device, record, override or [], workers), quiet, workers)
 
 
 @dataclass(kw_only=True)
@@ -109,6 +109,7 @@ class _Request:
         training: The training people.
         validation: The validation people.
         is_new: Whether the run folder is still to be made.
+        strategy: What ``choose_device`` gave, before any network was built.
     """
 
     config: Any
@@ -117,6 +118,7 @@ class _Request:
     training: list[Any]
     validation: list[Any]
     is_new: bool
+    strategy: Any
 
 
 def _refuse(options: dict[str, Any]) -> None:
@@ -144,16 +146,16 @@ def start_run(folder: Path, record: dict[str, Any], device: str, quiet: bool) ->
     Returns:
         Whether the user asked to stop when all was done.
     """
-    load_keras()
+    strategy = load_keras_on(device)
     from tinypose.config import load_config
     from tinypose.training.run_dir import RunDir
 
     run_dir = RunDir(folder)
     run_dir.require_new()
     config = load_config(run_dir.config)
-    request = _read(config, run_dir.load_skeleton(config), run_dir, record)
+    request = _read(config, run_dir.load_skeleton(config), run_dir, record, strategy)
     request.is_new = True
-    return _run(request, device, quiet)
+    return _run(request, quiet)
 
 
 def continue_run(
@@ -167,17 +169,22 @@ def continue_run(
         quiet: Print nothing.
         given: Where its data lie now; see ``moved_record``.
     """
-    return _run(_resumed(folder, [], given), device, quiet)
+    return _run(_resumed(folder, device, [], given), quiet)
 
 
 def _new(
-    config: Any, out: Path, record: dict[str, Any], override: list[str]
+    config: Any,
+    out: Path,
+    device: str,
+    record: dict[str, Any],
+    override: list[str],
+    num_workers: int,
 ) -> _Request:
-    load_keras()
+    strategy = load_keras_on(device)
     from tinypose.config import load_config
     from tinypose.skeletons import load_skeleton
     from tinypose.training.run_dir import RunDir, is_own
-    from tinypose.training.teacher import load_teacher
+    from tinypose.training.teacher import check_teacher, load_teacher
 
     run_dir = RunDir(out)
     run_dir.require_new()
@@ -189,22 +196,24 @@ def _new(
         )
     skeleton = load_skeleton(resolved.skeleton)
     if record["teacher"]:
-        # Said before pictures are read, not after.
+        # Said before pictures are read, not after. With processes, which are copied
+        # after that, no network may be on the device until then.
+        check = check_teacher if num_workers else load_teacher
         teacher = _weights_file(record["teacher"])
-        load_teacher(teacher, resolved.at_epoch(0), skeleton)
+        check(teacher, resolved.at_epoch(0), skeleton)
         record = {**record, "teacher_sha256": weights_digest(teacher)}
     if is_own(resolved.skeleton):
         own = str(Path(resolved.skeleton).absolute())
         resolved = replace(resolved, skeleton=own)
-    request = _read(resolved, skeleton, run_dir, record)
+    request = _read(resolved, skeleton, run_dir, record, strategy)
     request.is_new = True
     return request
 
 
 def _resumed(
-    path: Path, override: list[str], given: dict[str, Any] | None = None
+    path: Path, device: str, override: list[str], given: dict[str, Any] | None = None
 ) -> _Request:
-    load_keras()
+    strategy = load_keras_on(device)
     from tinypose.config import load_config
     from tinypose.training.run_dir import RunDir
 
@@ -214,13 +223,37 @@ def _resumed(
     if record.get("teacher"):
         require_same_teacher(path, record, _weights_file(record["teacher"]))
     config = load_config(run_dir.config, override)
-    request = _read(config, run_dir.load_skeleton(config), run_dir, record)
+    _require_same_epochs(config, load_config(run_dir.config).training.epochs)
+    request = _read(config, run_dir.load_skeleton(config), run_dir, record, strategy)
     samples = [*request.training, *request.validation]
     require_same(path, record["fingerprint"], samples)
     return request
 
 
-def _read(config: Any, skeleton: Any, run_dir: Any, record: dict[str, Any]) -> _Request:
+def _require_same_epochs(config: Any, begun: int) -> None:
+    """Check that phases, which share the epochs out, stay where they were.
+
+    Args:
+        config: Of the run that goes on.
+        begun: The epochs that it was started with.
+
+    Raises:
+        UsageError: there are several phases and other epochs.
+    """
+    from tinypose.models import FAMILIES
+
+    phases = FAMILIES[config.family].phases(config.model)
+    if len(phases) > 1 and config.training.epochs != begun:
+        raise UsageError(
+            f"--set training.epochs={config.training.epochs}: expected {begun}, as the "
+            f"run was started with: {', '.join(phase.name for phase in phases)} share "
+            "them out; start a new run for more or fewer"
+        )
+
+
+def _read(
+    config: Any, skeleton: Any, run_dir: Any, record: dict[str, Any], strategy: Any
+) -> _Request:
     """Read the labels and check that all fits together."""
     from tinypose.data.fingerprint import training_fingerprint
     from tinypose.data.sources import load_data
@@ -243,15 +276,16 @@ def _read(config: Any, skeleton: Any, run_dir: Any, record: dict[str, Any]) -> _
         training=training,
         validation=validation,
         is_new=False,
+        strategy=strategy,
     )
 
 
-def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> bool:
+def _run(request: _Request, quiet: bool, num_workers: int = 0) -> bool:
     """Train to the end; return whether the user asked to stop when all was done."""
     from tinypose.cli.stopping import stop_requested
     from tinypose.config import save_config
+    from tinypose.data.augment import NO_AUGMENT
     from tinypose.data.sources import describe_spec
-    from tinypose.training.device import choose_device
     from tinypose.training.display import Display
     from tinypose.training.steps import SavedInterrupt
     from tinypose.training.train import TrainingJob, run_training
@@ -262,18 +296,22 @@ def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> b
     initial = _weights_file(record["init"]) if record["init"] and not begun else None
     # Runs of before there were teachers do not name one.
     teacher = _weights_file(record["teacher"]) if record.get("teacher") else None
-    strategy = choose_device(device)
     with Display(quiet=quiet) as display, stop_requested(display.line) as should_stop:
         job = TrainingJob(
             config=config,
             run_dir=run_dir,
-            training=_cache(config, request.training, display, should_stop),
+            training=_cache(
+                config, request.training, config.augment, display, should_stop
+            ),
             validation=(
-                _cache(config, request.validation, display, should_stop)
+                _cache(config, request.validation, NO_AUGMENT, display, should_stop)
                 if request.validation
                 else None
             ),
-            training_data=tuple(describe_spec(spec) for spec in record["data"]),
+            training_data=tuple(
+                # Listed twice, a set is seen twice as often; that is in the run folder.
+                dict.fromkeys(describe_spec(spec) for spec in record["data"])
+            ),
             initial=initial,
             teacher=teacher,
             num_workers=num_workers,
@@ -298,7 +336,7 @@ def _run(request: _Request, device: str, quiet: bool, num_workers: int = 0) -> b
             run_dir.write_run(record)
             save_config(run_dir.config, config)
         try:
-            progress = run_training(job, display, strategy)
+            progress = run_training(job, display, request.strategy)
         except KeyboardInterrupt as stop:
             saved = isinstance(stop, SavedInterrupt)
             display.line(
@@ -344,7 +382,11 @@ def _weights_file(name: str) -> Path:
 
 
 def _cache(
-    config: Any, samples: list[Any], display: Any, should_stop: Callable[[], bool]
+    config: Any,
+    samples: list[Any],
+    augment: Any,
+    display: Any,
+    should_stop: Callable[[], bool],
 ) -> Any:
     from tinypose.data.pipeline import CropDataset
 
@@ -358,6 +400,7 @@ def _cache(
         samples,
         config.model.input_hw,
         padding=config.padding,
+        augment=augment,
         progress=progress,
     )
     text = f"{len(dataset)} people"

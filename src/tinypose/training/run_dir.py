@@ -51,6 +51,8 @@ class Progress:
         losses: The loss of each of them.
         best: The best validation figure so far, or None.
         history: One row per finished epoch, in ``HISTORY_COLUMNS``.
+        phase: What is trained, and in which epochs where there are several phases;
+            None in checkpoints of before this was written.
     """
 
     epoch: int = 0
@@ -58,6 +60,7 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     best: float | None = None
     history: list[list[float | None]] = field(default_factory=list)
+    phase: str | None = None
 
 
 class RunDir:

@@ -19,7 +19,7 @@ from tinypose.models.phases import Phase
 from tinypose.training.losses import LOSSES, heatmap_loss
 from tinypose.training.mixed_precision import mix_bfloat16
 from tinypose.training.optimizers import build_optimizer, build_schedule
-from tinypose.training.teacher import Teacher
+from tinypose.training.teacher import Teacher, is_taught
 
 
 class PoseTask(keras.Model):
@@ -38,8 +38,8 @@ class PoseTask(keras.Model):
             ``tinypose.compression.quantization``.
         sparse: Whether kernels are to become sparse, by ``sparse.update``.
         teacher: Whose heatmaps are learned beside the labels.
-        teacher_weight: Share of the teacher in the loss of each output that has
-            such heatmaps.
+        teacher_weight: Share of the teacher in the loss of each output of such
+            heatmaps; see ``is_taught``.
 
     Reference:
         Zhang, Zhu & Ye, "Fast human pose estimation", CVPR 2019,
@@ -153,7 +153,7 @@ class PoseTask(keras.Model):
                 target, weights = codec.encode(*labels)
             predicted = ops.cast(y_pred[key], "float32")
             loss = LOSSES[type(codec)](target, predicted, weights * y["weights"])
-            if lesson is not None and predicted.shape[1:] == lesson.shape[1:]:
+            if lesson is not None and is_taught(codec):
                 known = ops.ones_like(weights) * self.taught
                 taught = heatmap_loss(lesson, predicted, known)
                 loss += self.teacher_weight * (taught - loss)
@@ -161,9 +161,31 @@ class PoseTask(keras.Model):
         # Gradients are summed over replicas.
         return total / self.num_replicas
 
+    def plain_loss(self, images: Any, labels: Any, outputs: Any) -> float:
+        """Return the training loss on plain crops: no augmentation, no dropout.
+
+        Where the phase imitates errors, so does this: see ``repeat_errors``.
+
+        Args:
+            images: uint8 pictures (batch, height, width, 3).
+            labels: Their labels, as in ``Batch``.
+            outputs: What ``predict_on_batch`` returned for the pictures.
+        """
+        inputs = images
+        if self.phase.centres:
+            inputs = {"images": images, **labels}
+            outputs = self.predict_on_batch(inputs)
+        return float(self.compute_loss(x=inputs, y=labels, y_pred=outputs))
+
+    def repeat_errors(self) -> None:
+        """Let the errors to come, where the phase imitates some, be the first ones."""
+        if self.phase.centres:
+            self.net.get_layer(self.phase.centres).restart()
+
     def _lesson(self, inputs: Any) -> Any:
-        """Return the teacher's heatmaps of the pictures, or None."""
-        if self.teacher is None:
+        """Return the teacher's heatmaps of the pictures; None if none are learned."""
+        learning = (self.codecs[key] for key in self.loss_weights)
+        if self.teacher is None or not any(map(is_taught, learning)):
             return None
         images = inputs["images"] if isinstance(inputs, Mapping) else inputs
         maps = self.teacher(normalize_images(images), training=False)
@@ -191,10 +213,14 @@ def _trained_part(net: keras.Model, phase: Phase) -> keras.Model:
     """
     if not phase.outputs:
         return net
-    inputs = net.input
+    inputs, outputs = net.input, net.output
     if phase.centres:
-        inputs = [net.input, net.get_layer(phase.centres).output]
-    return keras.Model(inputs, {key: net.output[key] for key in phase.outputs})
+        centres = net.get_layer(phase.centres).output
+        whole = keras.Model(inputs, {**outputs, phase.centres: centres})
+        # Keras spoils the input of the graph that it cuts: a copy, of the same layers.
+        copy = keras.models.clone_model(whole, clone_function=lambda layer: layer)
+        inputs, outputs = [copy.input, copy.output[phase.centres]], copy.output
+    return keras.Model(inputs, {key: outputs[key] for key in phase.outputs})
 
 
 def build_task(

@@ -36,6 +36,14 @@ class Teacher(NamedTuple):
     known: NDArray[np.float32]
 
 
+def is_taught(codec: Codec) -> bool:
+    """Return whether an output can learn from a teacher: from heatmaps of the crop.
+
+    Others may have the same shape: masks are logits, windows have their own places.
+    """
+    return type(codec) is HeatmapCodec
+
+
 def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
     """Return a network that gives heatmaps as the student's targets are.
 
@@ -52,25 +60,11 @@ def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
         UsageError: none of its keypoints is the student's, or its heatmaps are
             of another size or kind.
     """
-    metadata = read_metadata(path)
+    metadata = check_teacher(path, student, skeleton)
     names = metadata.skeleton.names
     known = np.array([name in names for name in skeleton.names], np.float32)
-    if not known.any():
-        raise UsageError(
-            f"--teacher {path}: expected some of the keypoints "
-            f"{', '.join(skeleton.names)}, found {', '.join(names)}"
-        )
     net = _at_size(path, metadata, student.model.input_hw)
     name = list(net.output)[-1]
-    codecs = FAMILIES[student.family].codecs(student.model).values()
-    wanted = next((codec for codec in codecs if type(codec) is HeatmapCodec), None)
-    found = _describe(codec_of(metadata), tuple(net.output[name].shape[1:3]))
-    expected = _describe(wanted, wanted.heatmap_hw if wanted else ())
-    if wanted is None or found != expected:
-        raise UsageError(
-            f"--teacher {path}: expected heatmaps like the student's, "
-            f"{'which has none' if wanted is None else expected}, found {found}"
-        )
     order = [names.index(n) if n in names else 0 for n in skeleton.names]
     maps = ops.take(net.output[name], np.array(order), axis=-1)
     teacher = keras.Model(net.input, maps, name="teacher")
@@ -78,11 +72,51 @@ def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
     return Teacher(teacher, known)
 
 
-def _describe(codec: Codec | None, heatmap_hw: tuple[int, ...]) -> str:
-    """Return what must be the same of a student's and a teacher's output."""
+def check_teacher(path: Path, student: Config, skeleton: Skeleton) -> Metadata:
+    """Return a teacher's metadata if they fit a student; no network is built.
+
+    Args:
+        path: See ``load_teacher``.
+        student: Likewise.
+        skeleton: Likewise.
+
+    Raises:
+        TinyposeError: the file has no metadata.
+        UsageError: none of its keypoints is the student's, or its heatmaps are
+            of another size or kind.
+    """
+    metadata = read_metadata(path)
+    names = metadata.skeleton.names
+    if not set(names) & set(skeleton.names):
+        raise UsageError(
+            f"--teacher {path}: expected some of the keypoints "
+            f"{', '.join(skeleton.names)}, found {', '.join(names)}"
+        )
+    codecs = FAMILIES[student.family].codecs(student.model).values()
+    wanted = next((codec for codec in codecs if is_taught(codec)), None)
+    found = _describe(codec_of(metadata), student.model.input_hw)
+    expected = _describe(wanted, student.model.input_hw)
+    if wanted is None or found != expected:
+        raise UsageError(
+            f"--teacher {path}: expected heatmaps like the student's, "
+            f"{'which has none' if wanted is None else expected}, found {found}"
+        )
+    return metadata
+
+
+def _describe(codec: Codec | None, input_hw: tuple[int, int]) -> str:
+    """Return what must be the same of a student's and a teacher's output.
+
+    Args:
+        codec: Of the output.
+        input_hw: Of the pictures that it is to be for.
+    """
     if not isinstance(codec, HeatmapCodec):
         return "coordinates"
-    return f"{heatmap_hw[0]}x{heatmap_hw[1]} of {codec.sigma_cells} cells"
+    # A cell covers the same pixels, whatever the size of the pictures.
+    stride_x, stride_y = codec.stride_xy
+    hw = input_hw[0] / stride_y, input_hw[1] / stride_x
+    return f"{hw[0]:g}x{hw[1]:g} of {codec.sigma_cells} cells"
 
 
 def _at_size(path: Path, metadata: Metadata, input_hw: tuple[int, int]) -> keras.Model:

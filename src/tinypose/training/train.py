@@ -1,7 +1,7 @@
 """The training loop: fit, validate, save; interrupted and resumed at any step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from tinypose.training.task import (
     restore_variables,
     variable_arrays,
 )
-from tinypose.training.teacher import load_teacher
+from tinypose.training.teacher import Teacher, load_teacher
 from tinypose.training.validation import ValidationResult, Validator
 
 
@@ -113,6 +113,7 @@ class _Loop:
         self.progress = loaded[1] if loaded else Progress()
         self._open(self.progress.epoch)
         if loaded:
+            self._require_same_phase()
             self._restore(loaded[0], str(job.run_dir.checkpoint))
         elif job.initial:
             self._start_from(job.initial)
@@ -191,6 +192,7 @@ class _Loop:
                 "checkpoint is kept; lower training.learning_rate or set "
                 "training.clip_norm=1 in a new run"
             )
+        self.progress.phase = self._phase_text
         self.job.run_dir.save_checkpoint(arrays, self.progress)
 
     def _stop_if_asked(self) -> None:
@@ -217,27 +219,35 @@ class _Loop:
         self.config = config
         self._phase, self._begun, self._end = self._phase_at(epoch)
         self.batches = batches_at(job.config, job.training, epoch, self.workers)
-        self.task = self._build()
+        teacher = self._load_teacher()
+        self.task = self._build(teacher)
         # The averaged weights live in a second network, which is evaluated
         # and saved while the first trains on.
         net = self._new_network(config.model)
         self.averaged = PoseTask(
-            net, self.task.codecs, eight_bits=config.training.imitate_int8
+            net,
+            self.task.codecs,
+            phase=replace(self._phase, trains=()),
+            eight_bits=config.training.imitate_int8,
+            teacher=teacher,
+            teacher_weight=config.training.teacher_weight,
         )
         self.validator = (
             Validator(job.validation.resized(input_hw)) if job.validation else None
         )
 
-    def _build(self) -> PoseTask:
+    def _load_teacher(self) -> Teacher | None:
+        path, skeleton = self.job.teacher, self.job.training.skeleton
+        return load_teacher(path, self.config, skeleton) if path else None
+
+    def _build(self, teacher: Teacher | None) -> PoseTask:
         steps, strategy = self.batches.steps_per_epoch, self.strategy
         arguments: dict[str, Any] = {
             "phase": self._phase,
             "epochs": self._end - self._begun,
             "build": self._new_network,
+            "teacher": teacher,
         }
-        if self.job.teacher:
-            skeleton = self.job.training.skeleton
-            arguments["teacher"] = load_teacher(self.job.teacher, self.config, skeleton)
         if strategy is None:
             return build_task(self.config, steps, **arguments)
         with strategy.scope():
@@ -274,6 +284,27 @@ class _Loop:
             raise UsageError(f"training.epochs: {error}") from error
         number = sum(epoch >= end for end in ends[:-1])
         return phases[number], ends[number - 1] if number else 0, ends[number]
+
+    @property
+    def _phase_text(self) -> str:
+        """The phase under way as checkpoints name it."""
+        if self._end - self._begun == self.job.config.training.epochs:
+            return self._phase.name  # the only one: more epochs may follow
+        return f"{self._phase.name}, epochs {self._begun + 1} to {self._end}"
+
+    def _require_same_phase(self) -> None:
+        """Check that the checkpoint is of the phase that its epoch falls in.
+
+        Raises:
+            TinyposeError: the optimizer in it is that of another one.
+        """
+        found = self.progress.phase
+        if found not in (None, self._phase_text):
+            raise TinyposeError(
+                f"{self.job.run_dir.checkpoint}: expected the phase "
+                f"{self._phase_text!r}, as config.yaml has it, found {found!r}; set "
+                "training.epochs there to what the run was started with"
+            )
 
     def _enter(self, epoch: int) -> None:
         """Go on with another size of pictures or phase, where the epoch says so."""

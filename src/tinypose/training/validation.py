@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.codecs.codec import Codec
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.pipeline import Batch, CropDataset
 from tinypose.drawing.outputs import draw_output
 from tinypose.drawing.sheets import contact_sheet
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors
@@ -16,7 +16,6 @@ from tinypose.evaluation.references import measure_references
 from tinypose.geometry import invert_affine, transform_points
 from tinypose.images import Image
 from tinypose.skeletons import Skeleton
-from tinypose.training.losses import LOSSES
 from tinypose.training.task import PoseTask
 
 BATCH_SIZE = 16
@@ -29,7 +28,8 @@ class ValidationResult:
     """What a validation found.
 
     Args:
-        loss: The training loss on plain crops.
+        loss: The training loss on plain crops: of the same outputs, with the same
+            weights, a teacher's share included.
         pck: Mean PCK@0.2 over keypoints, percent; None where nobody has a
             reference length.
         score: Mean score of the predicted keypoints.
@@ -69,26 +69,24 @@ class Validator:
             between: Called before each batch.
         """
         predicted: list[NDArray[Any]] = []
-        losses: list[tuple[float, float]] = []
         scores: list[NDArray[Any]] = []
         picture: Image | None = None
+        codec = task.codecs[key]
+        loss = 0.0
+        # Each validation is to be the same, that of a resumed run included.
+        task.repeat_errors()
         for start in range(0, len(self.dataset), BATCH_SIZE):
             between()
-            stop = min(start + BATCH_SIZE, len(self.dataset))
-            batch = self.dataset.batch(range(start, stop))
+            rows = range(start, min(start + BATCH_SIZE, len(self.dataset)))
+            batch = self.dataset.batch(rows)
             outputs = task.predict_on_batch(batch.images)
-            codec = task.codecs[key]
+            loss += len(rows) * task.plain_loss(batch.images, batch.labels, outputs)
             raw = np.asarray(outputs[key])
-            target, weights = codec.encode(batch.keypoints_xy, batch.visible)
-            loss = LOSSES[type(codec)](target, raw, weights)
-            losses.append((float(loss), float(_numpy(weights).sum())))
             if picture is None:
-                picture = _compare(
-                    batch.images, _numpy(target), raw, codec, self.dataset.skeleton
-                )
+                picture = _compare(batch, raw, codec, self.dataset.skeleton)
             crops_xy, found = codec.decode(raw)
             scores.append(found)
-            for row, index in enumerate(range(start, stop)):
+            for row, index in enumerate(rows):
                 crop_to_image = invert_affine(self.dataset.image_to_crop(index))
                 predicted.append(transform_points(crop_to_image, crops_xy[row]))
         samples = self.dataset.samples
@@ -99,9 +97,8 @@ class Validator:
             self._reference,
         )
         pck = pck_of_errors(errors, THRESHOLD).mean
-        total = sum(count for _, count in losses)
         return ValidationResult(
-            loss=sum(loss * count for loss, count in losses) / total,
+            loss=loss / len(self.dataset),
             pck=None if np.isnan(pck) else pck,
             score=float(np.concatenate(scores).mean()),
             picture=picture if picture is not None else np.zeros((1, 1, 3), np.uint8),
@@ -109,24 +106,20 @@ class Validator:
 
 
 def _compare(
-    images: Image,
-    target: NDArray[Any],
-    predicted: NDArray[Any],
-    codec: Codec,
-    skeleton: Skeleton,
+    batch: Batch, predicted: NDArray[Any], codec: Codec, skeleton: Skeleton
 ) -> Image:
     """Return rows of a crop, its true output and the predicted one."""
+    target = _numpy(codec.encode(batch.keypoints_xy, batch.visible)[0])
+    rows = list(zip(batch.images, target, predicted, strict=True))
     cells, titles = [], []
-    for image, true, raw in list(zip(images, target, predicted, strict=True))[
-        :NUM_PICTURES
-    ]:
+    for image, true, raw in rows[:NUM_PICTURES]:
         cells += [
             image,
             draw_output(image, true, codec, skeleton),
             draw_output(image, raw, codec, skeleton),
         ]
         titles += ["crop", "true", "predicted"]
-    return contact_sheet(cells, titles, columns=3, cell_hw=images.shape[1:3])
+    return contact_sheet(cells, titles, columns=3, cell_hw=batch.images.shape[1:3])
 
 
 def _numpy(value: Any) -> NDArray[np.float32]:

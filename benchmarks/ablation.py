@@ -27,7 +27,7 @@ from machine import describe_machine
 from tables import read_lines, update_table
 from tinypose import __version__
 from tinypose.config import Config, apply_overrides
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.data.sources import load_data
 from tinypose.evaluation.evaluate import evaluate
 from tinypose.files import read_yaml, write_csv

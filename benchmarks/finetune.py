@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from machine import describe_machine
 from tinypose import __version__
 from tinypose.config import load_config
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.data.sources import load_data
 from tinypose.evaluation.evaluate import evaluate
 from tinypose.evaluation.result import Evaluation

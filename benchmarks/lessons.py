@@ -269,7 +269,7 @@ def draw_family(family: str, folder: Path) -> None:
     import numpy as np
 
     from museum import answering_codecs, museum_config, readable
-    from tinypose.data.pipeline import CropDataset
+    from tinypose.data.crops import CropDataset
     from tinypose.data.sources import load_data
     from tinypose.drawing.heatmaps import overlay_heatmaps
     from tinypose.drawing.sheets import contact_sheet

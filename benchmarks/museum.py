@@ -35,7 +35,8 @@ from tinypose import __version__
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.codecs.part_masks import OCCLUDED
 from tinypose.config import Config, load_config
-from tinypose.data.pipeline import CropDataset, TrainingBatches
+from tinypose.data.crops import CropDataset
+from tinypose.data.pipeline import TrainingBatches
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.evaluate import evaluate
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors

@@ -31,7 +31,8 @@ import tensorflow as tf
 from machine import describe_machine
 from tables import read_lines
 from tinypose.config import load_config
-from tinypose.data.pipeline import CropDataset, TrainingBatches
+from tinypose.data.crops import CropDataset
+from tinypose.data.pipeline import TrainingBatches
 from tinypose.data.sources import load_data
 from tinypose.files import write_csv
 from tinypose.inference.memory import peak_memory

@@ -258,7 +258,7 @@ def test_epochs_are_what_was_asked_for(
 def test_a_stop_at_the_end_of_a_round_ends_the_command(
     run, tmp_path, capsys, monkeypatch
 ):
-    from tinypose.cli import train
+    from tinypose.cli import train_job
 
     trained = []
 
@@ -266,7 +266,7 @@ def test_a_stop_at_the_end_of_a_round_ends_the_command(
         trained.append(folder.name)
         return True
 
-    monkeypatch.setattr(train, "start_run", start_run)
+    monkeypatch.setattr(train_job, "start_run", start_run)
     before, _ = load_net(RunDir(run).best)
     target = f"macs={0.6 * count_macs(before):.0f}"
     command = ["prune", run, "--target", target, "--out", tmp_path / "out"]

@@ -15,7 +15,7 @@ import yaml
 
 from tinypose.cli import main as cli
 from tinypose.cli.stopping import stop_requested
-from tinypose.cli.train import continue_run
+from tinypose.cli.train_job import continue_run
 from tinypose.config import Config, apply_overrides, save_config
 from tinypose.data.coco_writer import write_coco
 from tinypose.data.fingerprint import fingerprint

@@ -7,6 +7,7 @@ import pytest
 
 from tinypose.data.augment import (
     FILLS,
+    NO_AUGMENT,
     Augmentation,
     AugmentConfig,
     draw_augmentation,
@@ -74,19 +75,7 @@ def test_one_probability_does_not_shift_the_other_draws() -> None:
 
 
 def test_nothing_configured_changes_nothing() -> None:
-    config = AugmentConfig(
-        rotation_degrees=0,
-        upside_down_probability=0,
-        scale_range=(1, 1),
-        shift=0,
-        flip_probability=0,
-        brightness=0,
-        contrast=0,
-        colour=0,
-        cutout_probability=0,
-        fills=("black",),
-    )
-    drawn = draw(config, 9)
+    drawn = draw(NO_AUGMENT, 9)
     crop = np.random.default_rng(0).integers(0, 256, (6, 5, 3)).astype(np.uint8)
     np.testing.assert_array_equal(drawn.recolour(crop), crop)
     np.testing.assert_allclose(

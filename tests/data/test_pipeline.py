@@ -15,7 +15,8 @@ from tinypose.data.augment import (
     AugmentConfig,
     draw_augmentation,
 )
-from tinypose.data.pipeline import MAX_REACH, CropDataset, TrainingBatches
+from tinypose.data.crops import MAX_REACH, CropDataset
+from tinypose.data.pipeline import TrainingBatches
 from tinypose.data.sample import Sample
 from tinypose.data.stick_people import stick_people
 from tinypose.data.workers import BatchWorkers

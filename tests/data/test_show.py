@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinypose.codecs.heatmap import HeatmapCodec
-from tinypose.data.augment import AugmentConfig
+from tinypose.data.augment import NO_AUGMENT
 from tinypose.data.check import CheckReport, check_samples
 from tinypose.data.label_checks import Problem
 from tinypose.data.show import (
@@ -48,19 +48,7 @@ def test_a_row_shows_crops_and_heatmaps(people):
 
 
 def test_without_augmentation_all_crops_are_the_plain_one(people):
-    still = AugmentConfig(
-        rotation_degrees=0.0,
-        upside_down_probability=0.0,
-        scale_range=(1.0, 1.0),
-        shift=0.0,
-        flip_probability=0.0,
-        brightness=0.0,
-        contrast=0.0,
-        colour=0.0,
-        cutout_probability=0.0,
-        fills=("black",),
-    )
-    view = CropView(input_hw=(64, 48), codec=CODEC, augment=still)
+    view = CropView(input_hw=(64, 48), codec=CODEC, augment=NO_AUGMENT)
     plain, first, second, _ = augmented_row(people[1], 1, view)
     assert np.array_equal(plain, first)
     assert np.array_equal(plain, second)

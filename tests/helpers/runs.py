@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tinypose.config import Config, apply_overrides
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.training.display import Display
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
 from tinypose.training.train import TrainingJob, run_training

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.runs import with_values
 from tinypose.config import Config, apply_overrides
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.data.sample import Sample
 from tinypose.skeletons import Skeleton
 

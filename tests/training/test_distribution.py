@@ -15,7 +15,7 @@ tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from tinypose.config import apply_overrides
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.data.sources import load_data
 from tinypose.skeletons import LSP
 from tinypose.training.display import Display

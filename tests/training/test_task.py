@@ -8,7 +8,7 @@ import pytest
 
 from helpers.families import SMALL
 from tinypose.config import Config, apply_overrides
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.models import FAMILIES
 from tinypose.training.task import PoseTask, build_task, copy_averages
 from tinypose.training.validation import Validator

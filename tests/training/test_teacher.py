@@ -9,7 +9,7 @@ import pytest
 from helpers.families import SMALL
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
 from tinypose.config import Config
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.errors import UsageError
 from tinypose.metadata import read_metadata
 from tinypose.models import FAMILIES

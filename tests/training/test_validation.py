@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinypose.codecs.heatmap import HeatmapCodec
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.data.sample import Sample
 from tinypose.evaluation.evaluate import evaluate
 from tinypose.inference.predictor import Predictor

@@ -205,7 +205,7 @@ class PruneJob:
         """
         from tinypose.compression.pruning import shrink_to
         from tinypose.config import save_config
-        from tinypose.data.pipeline import CropDataset
+        from tinypose.data.crops import CropDataset
         from tinypose.data.selection import spread_evenly
         from tinypose.data.sources import load_data
         from tinypose.files import write_json
@@ -269,7 +269,7 @@ class PruneJob:
         Returns:
             Whether the user asked to stop when all was done.
         """
-        from tinypose.cli.train import continue_run, start_run
+        from tinypose.cli.train_job import continue_run, start_run
         from tinypose.config import load_config
         from tinypose.training.run_dir import RunDir
 

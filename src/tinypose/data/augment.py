@@ -132,6 +132,7 @@ NO_AUGMENT = AugmentConfig(
     contrast=0.0,
     colour=0.0,
     cutout_probability=0.0,
+    fills=("black",),
 )
 """Plain crops, as validation has them."""
 

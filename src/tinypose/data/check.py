@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypose.data.crops import MAX_UNREADABLE
 from tinypose.data.duplicates import fingerprint, similar_pairs
 from tinypose.data.facing import (
     SURPRISING,
@@ -23,7 +24,6 @@ from tinypose.data.facing import (
 )
 from tinypose.data.label_checks import Problem, check_labels, outside_picture
 from tinypose.data.parallel import ordered_map
-from tinypose.data.pipeline import MAX_UNREADABLE
 from tinypose.data.sample import Sample
 from tinypose.errors import TinyposeError
 from tinypose.files import explain_os_errors, require_file

@@ -14,8 +14,8 @@ import numpy as np
 from tinypose.codecs.codec import Codec
 from tinypose.data.augment import Augmentation, AugmentConfig, draw_augmentation
 from tinypose.data.check import KINDS, CheckReport
+from tinypose.data.crops import CropDataset
 from tinypose.data.label_checks import Problem
-from tinypose.data.pipeline import CropDataset
 from tinypose.data.sample import Sample
 from tinypose.drawing.outputs import draw_output
 from tinypose.drawing.sheets import contact_sheet

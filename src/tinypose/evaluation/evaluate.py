@@ -10,7 +10,7 @@ from math import nan
 import numpy as np
 
 from tinypose import __version__
-from tinypose.data.pipeline import MAX_UNREADABLE
+from tinypose.data.crops import MAX_UNREADABLE
 from tinypose.data.sample import Sample
 from tinypose.errors import TinyposeError
 from tinypose.evaluation.bootstrap import (

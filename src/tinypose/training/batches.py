@@ -1,7 +1,8 @@
 """The batches of each epoch of a run, and the processes that make them ahead."""
 
 from tinypose.config import Config
-from tinypose.data.pipeline import Batch, CropDataset, TrainingBatches
+from tinypose.data.crops import Batch, CropDataset
+from tinypose.data.pipeline import TrainingBatches
 from tinypose.data.workers import BatchWorkers
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.codecs.coordinates import CoordinateCodec
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.models.layers import normalize_images
 
 MAX_MEASURED = 1000

@@ -7,7 +7,7 @@ import keras
 from tinypose.codecs.heatmap import WindowHeatmapCodec
 from tinypose.compression.importance import Scores, score_channels
 from tinypose.config import Config
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.phases import Phase

@@ -10,7 +10,7 @@ import numpy as np
 from tinypose import __version__
 from tinypose.compression.sparsity import SparsitySchedule
 from tinypose.config import Config
-from tinypose.data.pipeline import CropDataset
+from tinypose.data.crops import CropDataset
 from tinypose.data.workers import BatchWorkers
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.metadata import Metadata

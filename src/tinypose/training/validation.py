@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.codecs.codec import Codec
-from tinypose.data.pipeline import Batch, CropDataset
+from tinypose.data.crops import Batch, CropDataset
 from tinypose.drawing.outputs import draw_output
 from tinypose.drawing.sheets import contact_sheet
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors

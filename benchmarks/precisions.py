@@ -3,8 +3,8 @@ r"""Export runs in every precision and format, and measure each file.
     python benchmarks/precisions.py NAME=RUN ... --data lsp=LSP:701-1000 \
         --calibrate lsp=LSP:1-700
 
-Each file gets a receipt: it runs in its own runtime, the network in Keras, on
-the same people. Writes results/precisions.csv and the table in docs/deploy.md;
+A run is a folder or a shipped model with weights. Each file gets a receipt: it runs
+in its own runtime, the network in Keras, on the same people. Writes results/precisions.csv and the table in docs/deploy.md;
 lines of other models stay.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 from machine import describe_machine
 from tables import read_rows, update_table
+from tinypose.cli.run_weights import open_weights
 from tinypose.data.sample import Sample
 from tinypose.data.selection import crop_people
 from tinypose.data.sources import describe_spec, load_data
@@ -54,8 +55,8 @@ def main() -> None:
     for named in arguments.runs:
         name, _, run = named.partition("=")
         for kind in (*PRECISIONS, *FORMATS, MICRO):
-            weights = Path(run) / "best.keras"
-            receipt = measure(weights, kind, samples, examples, data)
+            with open_weights(Path(run)) as weights:
+                receipt = measure(weights, kind, samples, examples, data)
             row = {"format": kind, **asdict(receipt)}
             rows.append({**row, "model": name, "machine": describe_machine()})
             rows.sort(key=lambda row: row["model"])

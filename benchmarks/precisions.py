@@ -4,8 +4,8 @@ r"""Export runs in every precision and format, and measure each file.
         --calibrate lsp=LSP:1-700
 
 A run is a folder or a shipped model with weights. Each file gets a receipt: it runs
-in its own runtime, the network in Keras, on the same people. Writes results/precisions.csv and the table in docs/deploy.md;
-lines of other models stay.
+in its own runtime, the network in Keras, on the same people. Writes
+results/precisions.csv and the table in docs/deploy.md; lines of other models stay.
 """
 
 import argparse

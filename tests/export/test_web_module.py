@@ -39,7 +39,7 @@ class Fake extends Predictor {
     this.person = person;
     this.boxes = [];
   }
-  async predictIn(picture, box) {
+  async predictBox(picture, box) {
     this.boxes.push(box);
     const {left, top, scale} = cropOf(box, this.metadata);
     const [x, y, width, height] = this.person;

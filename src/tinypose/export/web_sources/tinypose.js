@@ -78,7 +78,7 @@ export class Predictor {
    * @param {number[] | null} box The person's tight box; null searches the picture.
    */
   async predict(picture, box = null) {
-    return box ? this.predictIn(picture, box) : this.search(picture);
+    return box ? this.predictBox(picture, box) : this.search(picture);
   }
 
   /** Free what the model holds. */
@@ -86,7 +86,7 @@ export class Predictor {
     this.model.delete();
   }
 
-  async predictIn(picture, box) {
+  async predictBox(picture, box) {
     const {left, top, scale} = cropOf(box, this.metadata);
     drawCrop(this.crop, picture, left, top, scale);
     const [height, width] = this.metadata.input_hw;
@@ -114,13 +114,13 @@ export class Predictor {
   async search(picture) {
     const {padding} = this.metadata;
     const best = await this.refine(
-      picture, await this.predictIn(picture, wholeBox(picture, padding)));
+      picture, await this.predictBox(picture, wholeBox(picture, padding)));
     if (best.score >= SURE_SCORE) {
       return best;
     }
     const windows = [];
     for (const box of windowBoxes(picture, padding)) {
-      windows.push(await this.predictIn(picture, box));
+      windows.push(await this.predictBox(picture, box));
     }
     windows.sort((first, second) => second.score - first.score);
     let found = null;
@@ -142,7 +142,7 @@ export class Predictor {
       if (!box || overlap(box, latest.box) >= SAME_BOX) {
         break;
       }
-      latest = await this.predictIn(picture, box);
+      latest = await this.predictBox(picture, box);
       if (latest.score > best.score || (!graded && latest.score >= SURE_SCORE)) {
         best = latest;
       }

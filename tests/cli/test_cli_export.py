@@ -228,7 +228,7 @@ def test_what_is_no_run_is_an_error(tmp_path, capsys, source, code, message):
     ("arguments", "message"),
     [
         (["--to", "mine.pt"], "expected a file name ending in .tflite, .onnx, .npz"),
-        (["--to", "mine"], "and --target saved_model or micro, found 'no suffix'"),
+        (["--to", "mine"], "and --target saved_model, micro or web, found 'no suffix'"),
         (["--to", "m.tflite", "--refinement", "drak"], "--refinement: expected none"),
         (["--to", "m.tflite", "--data", "stick_peple"], "did you mean 'stick_people'"),
         (["--to", "m.tflite", "--batch", "0"], "batch"),
@@ -536,7 +536,7 @@ def test_a_file_that_loses_too_much_is_not_written(
     )
     assert code == 1
     assert "wrote" not in out
-    assert f"training data, try --precision {others}, or fine-tune" in err
+    assert f"who lose, try --precision {others}, or fine-tune" in err
     assert (
         f"{path}: not written: expected at most 1 points of PCK@0.2 lost on some, "
         "found 3.2 (76.8 % against the network's 80.0 %); most changed by " in err

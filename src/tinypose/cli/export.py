@@ -205,7 +205,8 @@ def _target(to: Path | None, target: str | None) -> tuple[Path, str]:
     if target is None and kind is None:
         raise UsageError(
             f"{to}: expected a file name ending in {', '.join(TARGETS)}, or a folder "
-            f"and --target {', '.join(FOLDERS[:-1])} or {FOLDERS[-1]}, found {to.suffix or 'no suffix'!r}"
+            f"and --target {', '.join(FOLDERS[:-1])} or {FOLDERS[-1]}, found "
+            f"{to.suffix or 'no suffix'!r}"
         )
     if target in FOLDERS and kind is not None:
         raise UsageError(f"--target {target}: expected a folder, found the file {to}")

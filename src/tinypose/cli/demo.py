@@ -137,7 +137,8 @@ def _say_what_to_do_next(out: Path) -> None:
         "tinypose predict YOUR_PHOTO.jpg --save predictions",
         "tinypose data show coco=YOUR_LABELS.json --out look",
         "tinypose train configs/small_finetune.yaml --init small "
-        "--data coco=YOUR_LABELS.json --out runs/mine --set skeleton=coco "
+        "--data coco=YOUR_LABELS.json --val coco=HELD_OUT.json --out runs/mine "
+        "--set skeleton=coco "
         "--set model.num_keypoints=17",
     ]:
         typer.echo(f"  {command}")

@@ -17,7 +17,6 @@ from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs, count_parameters
 from tinypose.models.loading import load_net
-from tinypose.models.phases import Phase, phase_ends
 from tinypose.training.batches import batches_at, start_workers
 from tinypose.training.board import Board
 from tinypose.training.curve import draw_curve
@@ -25,6 +24,7 @@ from tinypose.training.display import Display
 from tinypose.training.errors import measure_errors
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.run_dir import Progress, RunDir
+from tinypose.training.stage import stage_at
 from tinypose.training.steps import SavedInterrupt, Steps
 from tinypose.training.task import (
     PoseTask,
@@ -192,7 +192,7 @@ class _Loop:
                 "checkpoint is kept; lower training.learning_rate or set "
                 "training.clip_norm=1 in a new run"
             )
-        self.progress.phase = self._phase_text
+        self.progress.phase = self._stage.text
         self.job.run_dir.save_checkpoint(arrays, self.progress)
 
     def _stop_if_asked(self) -> None:
@@ -209,7 +209,7 @@ class _Loop:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the step that was done last."""
-        begun = self._begun * self.batches.steps_per_epoch
+        begun = self._stage.begin * self.batches.steps_per_epoch
         return self.task.learning_rate_at(max(self.global_step - 1 - begun, 0))
 
     def _open(self, epoch: int) -> None:
@@ -217,7 +217,7 @@ class _Loop:
         job, config = self.job, self.job.config.at_epoch(epoch)
         input_hw = config.model.input_hw
         self.config = config
-        self._phase, self._begun, self._end = self._phase_at(epoch)
+        self._stage = stage_at(job.config, epoch)
         self.batches = batches_at(job.config, job.training, epoch, self.workers)
         teacher = self._load_teacher()
         self.task = self._build(teacher)
@@ -227,7 +227,7 @@ class _Loop:
         self.averaged = PoseTask(
             net,
             self.task.codecs,
-            phase=replace(self._phase, trains=()),
+            phase=replace(self._stage.phase, trains=()),
             eight_bits=config.training.imitate_int8,
             teacher=teacher,
             teacher_weight=config.training.teacher_weight,
@@ -243,8 +243,8 @@ class _Loop:
     def _build(self, teacher: Teacher | None) -> PoseTask:
         steps, strategy = self.batches.steps_per_epoch, self.strategy
         arguments: dict[str, Any] = {
-            "phase": self._phase,
-            "epochs": self._end - self._begun,
+            "phase": self._stage.phase,
+            "epochs": self._stage.end - self._stage.begin,
             "build": self._new_network,
             "teacher": teacher,
         }
@@ -268,30 +268,6 @@ class _Loop:
             )
         return net
 
-    def _phase_at(self, epoch: int) -> tuple[Phase, int, int]:
-        """Return the phase of an epoch, its first epoch and the one after its last."""
-        config = self.job.config
-        phases = FAMILIES[config.family].phases(config.model)
-        if config.training.imitate_int8 and len(phases) > 1:
-            raise UsageError(
-                "training.imitate_int8: expected a family that is trained in one "
-                f"phase, found {config.family}, whose windows' places do not fit "
-                "into eight bits"
-            )
-        try:
-            ends = phase_ends(phases, config.training.epochs)
-        except ValueError as error:
-            raise UsageError(f"training.epochs: {error}") from error
-        number = sum(epoch >= end for end in ends[:-1])
-        return phases[number], ends[number - 1] if number else 0, ends[number]
-
-    @property
-    def _phase_text(self) -> str:
-        """The phase under way as checkpoints name it."""
-        if self._end - self._begun == self.job.config.training.epochs:
-            return self._phase.name  # the only one: more epochs may follow
-        return f"{self._phase.name}, epochs {self._begun + 1} to {self._end}"
-
     def _require_same_phase(self) -> None:
         """Check that the checkpoint is of the phase that its epoch falls in.
 
@@ -299,10 +275,10 @@ class _Loop:
             TinyposeError: the optimizer in it is that of another one.
         """
         found = self.progress.phase
-        if found not in (None, self._phase_text):
+        if found not in (None, self._stage.text):
             raise TinyposeError(
                 f"{self.job.run_dir.checkpoint}: expected the phase "
-                f"{self._phase_text!r}, as config.yaml has it, found {found!r}; set "
+                f"{self._stage.text!r}, as config.yaml has it, found {found!r}; set "
                 "training.epochs there to what the run was started with"
             )
 
@@ -310,7 +286,7 @@ class _Loop:
         """Go on with another size of pictures or phase, where the epoch says so."""
         size = self.job.config.at_epoch(epoch).model.input_hw
         resized = size != self.config.model.input_hw
-        if epoch == self._end:
+        if epoch == self._stage.end:
             self._begin_phase(epoch)
         elif resized:
             arrays = variable_arrays(self.task)
@@ -330,9 +306,9 @@ class _Loop:
         self._open(epoch)
         for net in (self.task.net, self.averaged.net):
             net.set_weights(weights)
-        text = f"{self._phase.name} from here on"
-        if self._phase.imitates:
-            phase = self._phase
+        phase = self._stage.phase
+        text = f"{phase.name} from here on"
+        if phase.imitates:
             errors = measure_errors(
                 self.averaged.net, phase.imitates, self.batches.dataset, phase.reach
             )

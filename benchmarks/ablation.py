@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from machine import describe_machine
-from tables import read_lines, update_table
+from tables import markdown_table, read_lines, update_table
 from tinypose import __version__
 from tinypose.config import Config, apply_overrides
 from tinypose.data.crops import CropDataset
@@ -327,21 +327,22 @@ def time_networks(rows: list[list[object]]) -> None:
 
 def table(rows: list[list[object]]) -> str:
     """Return the rows as a Markdown table, one line per variant."""
-    lines = [
-        "| lever | variant | limbs PCK@0.2 | against base | time in eight bits "
-        "| minutes |",
-        "|---|---|---|---|---|---|",
-    ]
+    columns = (
+        *("lever", "variant", "limbs PCK@0.2", "against base", "time in eight bits"),
+        "minutes",
+    )
+    lines = []
     for row in rows:
         cells = dict(zip(HEADER, row, strict=True))
+        interval = f"({cells['limbs_low']} – {cells['limbs_high']})"
         lines.append(
-            f"| {cells['lever']} | {cells['variant']} "
-            f"| {cells['limbs_pck_0.2']} "
-            f"({cells['limbs_low']} – {cells['limbs_high']}) "
-            f"| {cells['against_base']} | {cells['times_base_int8'] or '–'} "
-            f"| {cells['minutes']} |"
+            (
+                *(cells["lever"], cells["variant"]),
+                *(f"{cells['limbs_pck_0.2']} {interval}", cells["against_base"]),
+                *(cells["times_base_int8"] or "–", cells["minutes"]),
+            )
         )
-    return "\n".join(lines) + "\n"
+    return markdown_table(columns, lines)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machine import describe_machine
-from tables import update_table
+from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.data.sample import Sample
 from tinypose.data.sources import describe_spec, load_data
@@ -113,19 +113,22 @@ def main() -> None:
 
 def table(rows: Sequence[Sequence[object]]) -> str:
     """Return the rows as a Markdown table, one line per model."""
-    lines = [
-        "| model | PCK@0.2 in the browser | in Python | median | 95 % within "
-        "| a prediction | in Python |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        *("model", "PCK@0.2 in the browser", "in Python", "median", "95 % within"),
+        *("a prediction", "in Python"),
+    )
+    lines = []
     for row in rows:
         cells = dict(zip(HEADER, row, strict=True))
         lines.append(
-            f"| `{cells['model']}` | {cells['pck_0.2']} % | {cells['pck_0.2_here']} % "
-            f"| {cells['median_px']} px | {cells['p95_px']} px "
-            f"| {cells['milliseconds']} ms | {cells['milliseconds_here']} ms |"
+            (
+                f"`{cells['model']}`",
+                *(f"{cells[key]} %" for key in ("pck_0.2", "pck_0.2_here")),
+                *(f"{cells[key]} px" for key in ("median_px", "p95_px")),
+                *(f"{cells[key]} ms" for key in ("milliseconds", "milliseconds_here")),
+            )
         )
-    return "\n".join(lines) + "\n"
+    return markdown_table(columns, lines)
 
 
 def in_browser(samples: Sequence[Sample], packages: Path) -> dict[str, Any]:

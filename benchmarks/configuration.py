@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tables import update_table
+from tables import markdown_table, update_table
 from tinypose.config import Config, TrainingConfig
 from tinypose.data.augment import AugmentConfig
 from tinypose.models import FAMILIES
@@ -44,13 +44,13 @@ def table(prefix: str, config_class: type[Any]) -> str:
         config_class: A dataclass whose docstring tells of all its fields.
     """
     meanings = arguments_of(config_class)
-    lines = ["| key | default | |", "|---|---|---|"]
+    lines = []
     for field in dataclasses.fields(config_class):
         default = f"`{plain(field.default)}`"
         if field.default in (dataclasses.MISSING, None):
             default = "see below"
-        lines.append(f"| `{prefix}{field.name}` | {default} | {meanings[field.name]} |")
-    return "\n".join(lines) + "\n"
+        lines.append((f"`{prefix}{field.name}`", default, meanings[field.name]))
+    return markdown_table(("key", "default", "meaning"), lines)
 
 
 def plain(value: Any) -> str:

@@ -12,15 +12,15 @@ interrupted, and draws what each of its outputs says into docs/lessons/.
 """
 
 import argparse
-import csv
 import os
 import re
 import textwrap
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tables import read_rows
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "docs/lessons.md", ROOT / "docs/lessons.ko.md")
@@ -97,11 +97,15 @@ class Results:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.families = {line["family"]: line for line in _read(folder, "museum")}
-        self.plan = {line["family"]: line for line in _read(folder, "museum_plan")}
-        self.stages = _read(folder, "museum_stages")
-        self.groups = _read(folder, "museum_groups")
-        self.longer = _read(folder, "museum_end")
+        self.families = {
+            line["family"]: line for line in read_rows(folder / "museum.csv")
+        }
+        self.plan = {
+            line["family"]: line for line in read_rows(folder / "museum_plan.csv")
+        }
+        self.stages = read_rows(folder / "museum_stages.csv")
+        self.groups = read_rows(folder / "museum_groups.csv")
+        self.longer = read_rows(folder / "museum_end.csv")
 
     def figure(self, what: str) -> str:
         """Return a figure: ``FAMILY COLUMN`` or ``FAMILY OUTPUT COLUMN``."""
@@ -330,14 +334,6 @@ def draw_family(family: str, folder: Path) -> None:
     PICTURES.mkdir(exist_ok=True)
     write_image(path, contact_sheet(cells, titles, columns=columns, cell_hw=(224, 224)))
     print(f"look at: {path}")
-
-
-def _read(folder: Path, name: str) -> Sequence[dict[str, str]]:
-    path = folder / f"{name}.csv"
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ import peers
 from machine import describe_machine
 from peers import PEERS, LiteRT, Peer, Runtime
 from plot_pareto import draw_pareto
-from tables import update_table
+from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.data.sample import Sample
 from tinypose.data.sources import describe_spec, load_data
@@ -507,16 +507,15 @@ def table(rows: Sequence[dict[str, object]]) -> str:
         "memory": "{peak_memory_mib} MiB",
         "runtime": "{runtime}",
     }
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines = []
     for row in rows:
         values = dict(row)
         if row["by"] == Ours.by:
             values["model"] = f"**`{row['model']}`**"
         values["kilobytes"] = f"{round(int(str(row['file_bytes'])) / 1000):,}"
         values["parameters"] = f"{int(str(row['parameters'])):,}"
-        cells = [_fill(pattern, values) for pattern in columns.values()]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        lines.append([_fill(pattern, values) for pattern in columns.values()])
+    return markdown_table(columns, lines)
 
 
 def _fill(pattern: str, values: dict[str, object]) -> str:

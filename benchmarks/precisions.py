@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
-from tables import read_rows, update_table
+from tables import markdown_table, read_rows, update_table
 from tinypose.cli.run_weights import open_weights
 from tinypose.data.sample import Sample
 from tinypose.data.selection import crop_people
@@ -103,24 +103,28 @@ def measure(
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a Markdown table, one line per file."""
-    lines = [
-        "| model | file | PCK@0.2 | against the network | median | 95 % within "
-        "| size | 1 thread | memory | runtime |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = {
+        "model": "{model}",
+        "file": "{format}",
+        "PCK@0.2": "{pck:.1f} %",
+        "against the network": "{change:+.1f} "
+        "({change_low:+.1f} to {change_high:+.1f})",
+        "median": "{median_px:.2f} px",
+        "95 % within": "{p95_px:.2f} px",
+        "size": "{size:.0f} KB",
+        "1 thread": "{milliseconds:.2f} ms",
+        "memory": "{memory}",
+        "runtime": "{runtime}",
+    }
+    lines = []
     for row in rows:
         # Lines that were read are text.
         figures = {key: _number(value) for key, value in row.items()}
-        size = figures["file_bytes"] / 1000
+        figures["size"] = figures["file_bytes"] / 1000
         num_bytes = figures["peak_memory_bytes"]
-        memory = format_memory(num_bytes) if num_bytes else "–"
-        text = (
-            "| {model} | {format} | {pck:.1f} % | {change:+.1f} ({change_low:+.1f} to "
-            "{change_high:+.1f}) | {median_px:.2f} px | {p95_px:.2f} px "
-            "| {size:.0f} KB | {milliseconds:.2f} ms | {memory} | {runtime} |"
-        )
-        lines.append(text.format(**figures, size=size, memory=memory))
-    return "\n".join(lines) + "\n"
+        figures["memory"] = format_memory(num_bytes) if num_bytes else "–"
+        lines.append([pattern.format(**figures) for pattern in columns.values()])
+    return markdown_table(columns, lines)
 
 
 def _number(value: Any) -> Any:

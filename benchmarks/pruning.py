@@ -28,7 +28,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from machine import describe_machine
-from tables import update_table
+from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.data.selection import crop_people
@@ -200,11 +200,11 @@ def take_turns(works: Sequence[Callable[[], None]]) -> list[float]:
 
 def table(rows: Sequence[dict[str, object]]) -> str:
     """Return the rows as a Markdown table, one line per run."""
-    lines = [
-        "| network | limbs PCK@0.2 | MMACs | parameters | zeros | int8 | zipped "
-        "| float32 without zeros | 1 thread int8 | float32 | without zeros |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        *("network", "limbs PCK@0.2", "MMACs", "parameters", "zeros", "int8", "zipped"),
+        *("float32 without zeros", "1 thread int8", "float32", "without zeros"),
+    )
+    lines = []
     for row in rows:
         kilobytes = {
             key: f"{float(str(row[f'{key}_bytes'])) / 1000:.0f} KB"
@@ -223,8 +223,8 @@ def table(rows: Sequence[dict[str, object]]) -> str:
             *kilobytes.values(),
             *times,
         ]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) + "\n"
+        lines.append(cells)
+    return markdown_table(columns, lines)
 
 
 def draw(path: Path, rows: Sequence[dict[str, object]]) -> None:

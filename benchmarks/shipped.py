@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from machine import describe_machine
-from tables import update_table
+from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.evaluate import evaluate
@@ -109,23 +109,29 @@ def row(
 
 def table(rows: list[list[object]]) -> str:
     """Return the rows as a Markdown table, one line per model."""
-    lines = [
-        "| model | PCK@0.2 | with flip test | limbs | PCK@0.1 | parameters | MMACs "
-        "| file | 1 thread |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        *("model", "PCK@0.2", "with flip test", "limbs", "PCK@0.1", "parameters"),
+        *("MMACs", "file", "1 thread"),
+    )
+    lines = []
     for plain, flipped in zip(rows[::2], rows[1::2], strict=True):
         cells = dict(zip(HEADER, plain, strict=True))
         flip = dict(zip(HEADER, flipped, strict=True))
         interval = f"{cells['pck_0.2_low']} – {cells['pck_0.2_high']}"
         lines.append(
-            f"| `{cells['model']}` | {cells['pck_0.2']} % ({interval}) "
-            f"| {flip['pck_0.2']} % | {cells['limbs_pck_0.2']} % "
-            f"| {cells['pck_0.1']} % | {int(cells['parameters']):,} "
-            f"| {cells['million_macs']} | {round(int(cells['file_bytes']) / 1000)} KB "
-            f"| {cells['milliseconds_1_thread']} ms |"
+            (
+                f"`{cells['model']}`",
+                f"{cells['pck_0.2']} % ({interval})",
+                f"{flip['pck_0.2']} %",
+                f"{cells['limbs_pck_0.2']} %",
+                f"{cells['pck_0.1']} %",
+                f"{int(cells['parameters']):,}",
+                cells["million_macs"],
+                f"{round(int(cells['file_bytes']) / 1000)} KB",
+                f"{cells['milliseconds_1_thread']} ms",
+            )
         )
-    return "\n".join(lines) + "\n"
+    return markdown_table(columns, lines)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Keep the tables of the documents in step with the results."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 from tinypose.files import write_text
@@ -16,6 +17,19 @@ def update_table(path: Path, name: str, new: str) -> None:
     _, second, after = rest.partition(f"<!-- /{name} -->")
     if second:
         write_text(path, f"{before}{first}\n{new}{second}{after}")
+
+
+def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table as Markdown.
+
+    Args:
+        columns: Its headings.
+        rows: A cell for each of them.
+    """
+    columns = list(columns)
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join(map(str, cells))} |" for cells in rows]
+    return "\n".join(lines) + "\n"
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -234,8 +234,9 @@ def test_a_table_goes_between_its_marks(tables, tmp_path) -> None:
         ("docs/deploy.md", "precisions", "precisions", "precisions", "read_rows"),
         ("docs/deploy.md", "compression", "pruning", "compression", "read_rows"),
         ("docs/recipe.md", "table", "ablation", "ablation", "read_lines"),
+        ("docs/deploy.md", "browser", "browser", "browser", "read_lines"),
     ],
-    ids=["shipped", "pareto", "precisions", "compression", "ablation"],
+    ids=["shipped", "pareto", "precisions", "compression", "ablation", "browser"],
 )
 def test_documents_show_what_was_measured(
     benchmarks, tables, document, mark, benchmark, results, read

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -82,6 +83,16 @@ def named_path(path: str | Path) -> Path:
     path = Path(path)
     with explain_os_errors(path, "find"):
         return path.resolve() if path.name in ("", "..") else path
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        TinyposeError: it cannot be read.
+    """
+    with explain_os_errors(path, "read"), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

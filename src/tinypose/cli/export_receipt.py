@@ -1,6 +1,5 @@
 """``tinypose export --receipt``: measure a file, and keep what was found."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 from tinypose.cli.quiet import load_keras
 from tinypose.cli.run_weights import open_weights
 from tinypose.errors import TinyposeError, UsageError
-from tinypose.files import named_path
+from tinypose.files import file_sha256, named_path
 
 if TYPE_CHECKING:
     from tinypose.data.sample import Sample
@@ -98,7 +97,7 @@ def write_receipt(
 
     value: dict[str, Any] = {"file": file.name}
     if file.is_file():
-        value["file_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        value["file_sha256"] = file_sha256(file)
     value |= receipt.to_dict()
     if layers:
         value["layers"] = [asdict(layer) for layer in layers]

@@ -1,11 +1,10 @@
 """A run whose data lie elsewhere than when it was started."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from tinypose.errors import TinyposeError, UsageError
-from tinypose.files import explain_os_errors
+from tinypose.files import file_sha256
 
 DATA_OPTIONS = {"--data": "data", "--val": "validation"}
 """Under which key a run's record has what the option names."""
@@ -117,15 +116,9 @@ def require_same_teacher(path: Path, record: dict[str, Any], weights: Path) -> N
     """
     # Runs of before teachers were compared have no digest.
     before = record.get("teacher_sha256")
-    if before and weights_digest(weights) != before:
+    if before and file_sha256(weights) != before:
         raise TinyposeError(
             f"{weights}: expected the teacher that {path} was started with, found "
             "other weights; keep a copy of a teacher that is trained on, name it with "
             "--teacher, or start a new run"
         )
-
-
-def weights_digest(weights: Path) -> str:
-    """Return what tells a file of weights from another."""
-    with explain_os_errors(weights, "read"), open(weights, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

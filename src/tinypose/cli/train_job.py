@@ -12,10 +12,10 @@ from tinypose.cli.moved import (
     require_same,
     require_same_teacher,
     require_there,
-    weights_digest,
 )
 from tinypose.cli.quiet import load_keras_on
 from tinypose.errors import TinyposeError, UsageError
+from tinypose.files import file_sha256
 
 
 @dataclass(kw_only=True)
@@ -116,7 +116,7 @@ def new_request(
         check = check_teacher if num_workers else load_teacher
         teacher = _weights_file(record["teacher"])
         check(teacher, resolved.at_epoch(0), skeleton)
-        record = {**record, "teacher_sha256": weights_digest(teacher)}
+        record = {**record, "teacher_sha256": file_sha256(teacher)}
     if is_own(resolved.skeleton):
         own = str(Path(resolved.skeleton).absolute())
         resolved = replace(resolved, skeleton=own)

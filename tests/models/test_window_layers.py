@@ -75,14 +75,24 @@ def test_each_window_keeps_its_own_keypoint() -> None:
             )
 
 
-def test_a_peak_between_cells_is_found() -> None:
-    x, y = 0.13, -0.22
-    columns, rows = (np.arange(20) + 0.5) / 20 - 0.5, (np.arange(16) + 0.5) / 16 - 0.5
-    squares = (columns[None, :] - x) ** 2 + (rows[:, None] - y) ** 2
-    maps = np.exp(-squares / (2 * 0.06**2))[None, :, :, None].astype("float32")
+@pytest.mark.parametrize("step", [(0.45, -0.3), (-0.25, 0.0), (0.1, 0.49)])
+def test_a_peak_between_cells_is_found(step: tuple[float, float]) -> None:
+    column, row = 11 + step[0], 4 + step[1]
+    squares = (np.arange(20)[None, :] - column) ** 2
+    squares = squares + (np.arange(16)[:, None] - row) ** 2
+    maps = np.exp(-squares / (2 * 1.5**2))[None, :, :, None].astype("float32")
     found = np.asarray(PeakCoordinates()(maps))
     assert found.shape == (1, 1, 2)
-    np.testing.assert_allclose(found[0, 0], [x, y], atol=0.01)
+    expected = [(column + 0.5) / 20 - 0.5, (row + 0.5) / 16 - 0.5]
+    np.testing.assert_allclose(found[0, 0], expected, atol=0.001)
+
+
+def test_of_two_equal_peaks_the_first_counts_and_a_border_keeps_its_cell() -> None:
+    maps = np.zeros((1, 8, 8, 1), "float32")
+    maps[0, 2, 0, 0] = maps[0, 6, 6, 0] = 1.0
+    maps[0, 2, 1, 0] = 0.8
+    found = np.asarray(PeakCoordinates()(maps))[0, 0]
+    np.testing.assert_allclose(found, [0.5 / 8 - 0.5, 2.5 / 8 - 0.5], atol=1e-6)
 
 
 def test_a_peak_below_zero_is_a_peak() -> None:

@@ -1,11 +1,15 @@
 """Layers of the families that look again, at a window around each keypoint."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+LEAST_SHARE = 0.01
+"""Of a peak; a neighbour that is lower counts as this much."""
 
 
 @keras.saving.register_keras_serializable(package="tinypose")
@@ -199,9 +203,12 @@ class OwnKeypoint(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tinypose")
 class PeakCoordinates(keras.layers.Layer):
-    """Find each map's highest cell, and the centre of mass around it.
+    """Find each map's highest cell, and the top of a Gaussian through it.
 
-    Not for training: the maps themselves are supervised.
+    Along each axis the logarithm of a Gaussian is a parabola, and three cells
+    say where its top is. Of cells as high, the first in reading order counts; at
+    the border, where a neighbour is missing, the cell's centre does. Not for
+    training: the maps themselves are supervised.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -211,29 +218,39 @@ class PeakCoordinates(keras.layers.Layer):
             inputs: (batch, height, width, num_keypoints).
         """
         height, width = inputs.shape[1:3]
-        x = ((np.arange(width) + 0.5) / width - 0.5).astype("float32")
-        y = ((np.arange(height) + 0.5) / height - 0.5).astype("float32")
-        x, y = x[None, None, :, None], y[None, :, None, None]
-        highest = ops.max(inputs, axis=(1, 2), keepdims=True)
-        at_peak = ops.cast(inputs >= highest, inputs.dtype)
-        peak_x, peak_y = _mean_position(at_peak, x, y)
-        near_x = ops.cast(ops.abs(x - peak_x) <= 1.5 / width, inputs.dtype)
-        near_y = ops.cast(ops.abs(y - peak_y) <= 1.5 / height, inputs.dtype)
-        # The peak itself counts even where all of the map is negative.
-        mass = ops.relu(inputs) * near_x * near_y + 1e-6 * at_peak
-        found = _mean_position(mass, x, y)
-        stacked = ops.stack([value[:, 0, 0, :] for value in found], axis=-1)
-        return ops.stop_gradient(stacked)
+        x = np.arange(width, dtype="float32")[None, None, :, None]
+        y = np.arange(height, dtype="float32")[None, :, None, None]
+        highest = _over_map(ops.max, inputs)
+        # TFLite has no operation for keras.ops.argmax.
+        number = y * width + x
+        first = _over_map(ops.min, ops.where(inputs >= highest, number, number.size))
+        at_peak = ops.cast(ops.equal(number, first), inputs.dtype)
+        peak_x = _over_map(ops.sum, at_peak * x)
+        peak_y = _over_map(ops.sum, at_peak * y)
+        floor = ops.maximum(LEAST_SHARE * highest, 1e-6)
+        centre = ops.log(ops.maximum(highest, floor))
+
+        def log_at(step_x: float, step_y: float) -> Any:
+            there = ops.equal(x, peak_x + step_x) & ops.equal(y, peak_y + step_y)
+            value = _over_map(ops.sum, inputs * ops.cast(there, inputs.dtype))
+            return ops.log(ops.maximum(value, floor))
+
+        found = []
+        for peak, count, before, after in (
+            (peak_x, width, log_at(-1, 0), log_at(1, 0)),
+            (peak_y, height, log_at(0, -1), log_at(0, 1)),
+        ):
+            bend = ops.maximum(2 * centre - before - after, 1e-6)
+            inner = ops.cast((peak > 0) & (peak < count - 1), inputs.dtype)
+            cells = peak + 0.5 * inner * (after - before) / bend
+            found.append(((cells + 0.5) / count - 0.5)[:, 0, 0, :])
+        return ops.stop_gradient(ops.stack(found, axis=-1))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return (batch, num_keypoints, 2)."""
         return (input_shape[0], input_shape[-1], 2)
 
 
-def _mean_position(mass: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    """Return the centres of mass (batch, 1, 1, num_keypoints) along x and y."""
-    total = ops.sum(mass, axis=(1, 2), keepdims=True)
-    return (
-        ops.sum(mass * x, axis=(1, 2), keepdims=True) / total,
-        ops.sum(mass * y, axis=(1, 2), keepdims=True) / total,
-    )
+def _over_map(reduce: Callable[..., Any], maps: Any) -> Any:
+    """Reduce maps (batch, height, width, num_keypoints) to one value each."""
+    return reduce(maps, axis=(1, 2), keepdims=True)

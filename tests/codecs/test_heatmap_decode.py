@@ -1,5 +1,7 @@
 """NumPy decoding of heatmaps: where the peak is, to a fraction of a cell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,22 @@ def test_dark_is_within_half_a_pixel_also_near_the_border():
     assert xy.shape == (2, 3, 2) and xy.dtype == np.float32
     assert np.abs(xy - pixels(CELLS)).max() < 0.5
     assert scores.shape == (2, 3) and (scores > 0.8).all() and (scores <= 1).all()
+
+
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0])
+def test_dark_is_within_half_a_pixel_in_the_border_cells(sigma):
+    codec = replace(CODEC, sigma_cells=sigma)
+    last = np.array(codec.heatmap_hw[::-1]) - 1
+    # All over the map, in its border cells and a little beyond.
+    cells = np.random.default_rng(0).uniform(-0.9, last + 0.9, (200, 3, 2))
+    xy, _ = codec.decode(gaussians(cells, codec))
+    error = np.abs(xy - pixels(cells))
+    highest = np.clip(np.rint(cells), 0, last)
+    # Along an axis without a neighbour on both sides nothing can be said.
+    inside = (highest > 0) & (highest < last)
+    assert 0.05 < np.mean(~inside) < 0.5
+    assert error[inside].max() < 0.01
+    assert xy[~inside] == pytest.approx(pixels(highest)[~inside], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +113,7 @@ def test_first_of_equal_peaks_in_reading_order_wins(refinement):
 
 @pytest.mark.parametrize("refinement", ["none", "dark"])
 @pytest.mark.parametrize("x, y", [(0, 5), (15, 5), (5, 0), (5, 19), (0, 0), (15, 19)])
-def test_no_step_at_the_border(x, y, refinement):
+def test_no_step_across_the_border(x, y, refinement):
     xy, _ = CODEC.decode(gaussians([[[x, y]]]), refinement)
     assert xy[0, 0] == pytest.approx(pixels([x, y]), abs=1e-3)
 

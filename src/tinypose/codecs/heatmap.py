@@ -158,13 +158,10 @@ class HeatmapCodec:
     ) -> NDArray[np.float32]:
         """Return the step (batch, num_keypoints, 2) to each Gaussian's centre."""
         height, width = maps.shape[1:3]
-        blur = _blur_matrix(self.sigma_cells)
-        offsets = np.arange(blur.shape[1]) - blur.shape[1] // 2
+        radius = len(gaussian_kernel(self.sigma_cells)) // 2
+        offsets = np.arange(-radius - 1, radius + 2)
         rows = peak_y[..., None] + offsets  # (B, K, n)
         columns = peak_x[..., None] + offsets
-        # Beyond the border a map is zero.
-        blur_y = blur * ((rows >= 0) & (rows < height))[..., None, :]
-        blur_x = blur * ((columns >= 0) & (columns < width))[..., None, :]
         sample, keypoint = np.indices(peak_x.shape)[..., None, None]
         patches = maps[
             sample,
@@ -172,10 +169,12 @@ class HeatmapCodec:
             np.clip(columns, 0, width - 1)[..., None, :],
             keypoint,
         ]  # (B, K, n, n)
-        steps = _newton_steps(blur_y @ patches @ blur_x.swapaxes(-1, -2))
-        inner_x = (peak_x > 0) & (peak_x < width - 1)
-        inner_y = (peak_y > 0) & (peak_y < height - 1)
-        steps[~(inner_x & inner_y)] = 0
+        blur_y = _blur_matrices(self.sigma_cells)[may_blur(peak_y, height, radius) * 1]
+        blur_x = _blur_matrices(self.sigma_cells)[may_blur(peak_x, width, radius) * 1]
+        cells = blur_y @ patches @ blur_x.swapaxes(-1, -2)  # (B, K, 3, 3)
+        inside = [(peak_x > 0) & (peak_x < width - 1)]
+        inside += [(peak_y > 0) & (peak_y < height - 1)]
+        steps = _newton_steps(cells, np.stack(inside, axis=-1))
         return np.asarray(steps, np.float32)
 
 
@@ -234,15 +233,36 @@ def gaussian_kernel(sigma_cells: float) -> NDArray[np.float32]:
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-@cache
-def _blur_matrix(sigma_cells: float) -> NDArray[np.float32]:
-    """Return the matrix (3, n) that blurs n cells around a peak to three.
+def may_blur(peaks: Any, size: int, radius: int) -> Any:
+    """Return whether all cells that a blur around each peak takes are in the map.
 
-    Only the 3x3 cells around the peak are needed after the blur: three shifted
-    copies of the kernel give them along each axis.
+    Where they are not, a blur would pull the peak away from the border: a Gaussian
+    is fitted to the cells as they are.
+
+    Args:
+        peaks: Positions along an axis, in cells.
+        size: Number of cells along it.
+        radius: Of the smoothing kernel.
+    """
+    return (peaks > radius) & (peaks < size - 1 - radius)
+
+
+@cache
+def _blur_matrices(sigma_cells: float) -> NDArray[np.float32]:
+    """Return the matrices (2, 3, n) that take n cells around a peak to three.
+
+    Only the 3x3 cells around the peak are needed. The first matrix takes them as
+    they are, the second after the blur: three shifted copies of the kernel give
+    them along each axis.
     """
     kernel = gaussian_kernel(sigma_cells)
-    return np.stack([np.pad(kernel, (shift, 2 - shift)) for shift in range(3)])
+    kernels = np.eye(1, len(kernel), len(kernel) // 2, dtype=np.float32)[0], kernel
+    return np.stack(
+        [
+            [np.pad(weights, (shift, 2 - shift)) for shift in range(3)]
+            for weights in kernels
+        ]
+    )
 
 
 LOG_FLOOR = 1e-10
@@ -255,20 +275,38 @@ MIN_DETERMINANT = 1e-6
 """Least curvature of a peak, 1 / width**4 in cells: below it (a ridge, a plain)
 single precision cannot tell the slope from rounding."""
 
+BORDER_BEND = -(MIN_DETERMINANT**0.5)
+"""Second derivative along an axis on which a peak is at the border and has no
+neighbour: with it, and no slope, the step along the other axis is that of one
+dimension."""
 
-def _newton_steps(patches: NDArray[np.float32]) -> NDArray[np.float64]:
+
+def _newton_steps(
+    patches: NDArray[np.float32], inside: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Return the (x, y) steps from 3x3 patches' centres to their Gaussians'.
 
     The logarithm of a Gaussian is a paraboloid: one Newton step reaches its
     top. (..., 3, 3) gives (..., 2); where there is no top, no step.
+
+    Args:
+        patches: The cells (..., 3, 3).
+        inside: (..., 2), whether there are neighbours on both sides along x, y.
+            Along an axis without, there is no step.
     """
     log = np.log(np.maximum(patches.astype(np.float64), LOG_FLOOR))
     centre = log[..., 1, 1]
-    dx = (log[..., 1, 2] - log[..., 1, 0]) / 2
-    dy = (log[..., 2, 1] - log[..., 0, 1]) / 2
+    inside_x, inside_y = np.moveaxis(inside, -1, 0)
+    dx = inside_x * (log[..., 1, 2] - log[..., 1, 0]) / 2
+    dy = inside_y * (log[..., 2, 1] - log[..., 0, 1]) / 2
     dxx = log[..., 1, 2] - 2 * centre + log[..., 1, 0]
     dyy = log[..., 2, 1] - 2 * centre + log[..., 0, 1]
+    dxx, dyy = (
+        np.where(inside_x, dxx, BORDER_BEND),
+        np.where(inside_y, dyy, BORDER_BEND),
+    )
     dxy = (log[..., 2, 2] - log[..., 2, 0] - log[..., 0, 2] + log[..., 0, 0]) / 4
+    dxy = dxy * (inside_x & inside_y)
     determinant = dxx * dyy - dxy**2
     top = (determinant > MIN_DETERMINANT) & (dxx < 0)
     step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1)

@@ -3,8 +3,7 @@
 Everything here becomes built-in TFLite operations of static shape. The blurred
 map is needed in only 3x3 cells around each peak, and a separable blur at chosen
 rows and columns is ``rows @ map @ columns.T``: two small matrix products
-replace the blur of whole maps, and weights that fall outside the map simply do
-not exist, which is the codec's zero border.
+replace the blur of whole maps.
 """
 
 import numpy as np
@@ -13,12 +12,14 @@ from numpy.typing import NDArray
 
 from tinypose.codecs.coordinates import CoordinateCodec
 from tinypose.codecs.heatmap import (
+    BORDER_BEND,
     LOG_FLOOR,
     MAX_STEP_CELLS,
     MIN_DETERMINANT,
     REFINEMENTS,
     HeatmapCodec,
     gaussian_kernel,
+    may_blur,
 )
 
 # Finite differences of a 3x3 patch in reading order, one per column.
@@ -75,8 +76,8 @@ def decode_heatmaps(
         peaks += 0.25 * _uphill(maps, index) * _inside(peaks, width, height)
     elif refinement == "dark":
         inside = _inside(peaks, width, height)
-        steps = _newton_steps(maps, index, gaussian_kernel(codec.sigma_cells))
-        peaks += steps * tf.reduce_min(inside, axis=-1, keepdims=True)
+        kernel = gaussian_kernel(codec.sigma_cells)
+        peaks += _newton_steps(maps, index, kernel, inside)
     keypoints_xy = (peaks + 0.5) * np.array(codec.stride_xy, np.float32) - 0.5
     scores = tf.clip_by_value(tf.reduce_max(flat, axis=-1, keepdims=True), 0.0, 1.0)
     return tf.reshape(tf.concat([keypoints_xy, scores], axis=-1), (-1, count, 3))
@@ -119,11 +120,22 @@ def _uphill(maps: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
 
 def _newton_steps(
-    maps: tf.Tensor, index: tf.Tensor, kernel: NDArray[np.float32]
+    maps: tf.Tensor, index: tf.Tensor, kernel: NDArray[np.float32], inside: tf.Tensor
 ) -> tf.Tensor:
-    """Return the step (maps, 2), in cells, from each peak to its Gaussian's centre."""
+    """Return the step (maps, 2), in cells, from each peak to its Gaussian's centre.
+
+    Args:
+        maps: (maps, height, width).
+        index: (maps,) the peaks' cells, in reading order.
+        kernel: (2 * radius + 1,) smoothing weights.
+        inside: (maps, 2), see ``_inside``; along an axis without, no step.
+    """
     log = tf.math.log(tf.maximum(_patches(maps, index, kernel), LOG_FLOOR))
-    dx, dy, dxx, dyy, dxy = tf.split(_derivatives(log), 5, axis=-1)  # (maps, 1) each
+    both = tf.reduce_min(inside, axis=-1, keepdims=True)
+    derivatives = _derivatives(log) * tf.concat([inside, inside, both], axis=-1)
+    dx, dy, dxx, dyy, dxy = tf.split(derivatives, 5, axis=-1)  # (maps, 1) each
+    border_x, border_y = tf.split(BORDER_BEND * (1.0 - inside), 2, axis=-1)
+    dxx, dyy = dxx + border_x, dyy + border_y
     determinant = dxx * dyy - dxy * dxy
     is_summit = tf.logical_and(determinant > MIN_DETERMINANT, dxx < 0)
     steps = tf.concat([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1)
@@ -161,9 +173,13 @@ def _weights(peaks: tf.Tensor, size: int, kernel: NDArray[np.float32]) -> tf.Ten
     """
     offsets = np.arange(size)[None, :] - np.arange(-1, 2)[:, None]  # (3, size)
     # Offsets from a peak run from -size to size: the kernel in the middle of a
-    # table, zeros around it.
+    # table, zeros around it; behind it, likewise, the weights without a blur.
     radius = len(kernel) // 2
-    table = np.zeros(2 * (size + radius) + 1, np.float32)
-    table[size : size + len(kernel)] = kernel
-    places = offsets.astype(np.int32)[None] - peaks[:, None, None] + size + radius
-    return tf.gather(table, places)
+    tables = np.zeros((2, 2 * (size + radius) + 1), np.float32)
+    tables[0, size : size + len(kernel)] = kernel
+    tables[1, size + radius] = 1
+    positions = np.arange(size)
+    blurred = may_blur(positions, size, radius)
+    starts = np.where(blurred, 0, tables.shape[1]) + size + radius - positions
+    places = tf.gather(starts.astype(np.int32), peaks)[:, None, None]
+    return tf.gather(tables.reshape(-1), places + offsets.astype(np.int32)[None])

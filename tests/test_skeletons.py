@@ -14,7 +14,10 @@ from tinypose.skeletons import (
     MPII,
     SKELETONS,
     Skeleton,
+    infer_flip_pairs,
     load_skeleton,
+    plain_names,
+    shows_sides,
 )
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
@@ -103,6 +106,55 @@ def test_flip_pairs_follow_from_the_names() -> None:
     assert skeleton.flip_indices.tolist() == [0, 2, 1, 4, 3, 5, 6]
     none = Skeleton.from_dict({"keypoints": names, "flip_pairs": []})
     assert none.flip_pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "plain"),
+    [
+        ("LShoulder", "RShoulder", "left_shoulder"),
+        ("L Knee", "RIGHT knee", "left_knee"),
+        ("EarL", "EarR", "ear_left"),
+        ("lwrist", "rwrist", "left_wrist"),
+        ("LEYE", "REYE", "left_eye"),
+        ("lefteye", "righteye", "left_eye"),
+        ("inner_lefteye", "inner_righteye", "inner_left_eye"),
+        ("wristl", "wristr", "wrist_left"),
+        ("rl", "rr", "r_left"),
+        ("LEFT_EYE", "RIGHT_EYE", "left_eye"),
+        ("l", "r", "l"),
+    ],
+)
+def test_sides_in_any_spelling(left, right, plain) -> None:
+    names = (right, "nose", left, "tail")
+    assert infer_flip_pairs(names) == ((left, right),)
+    assert plain_names(names)[1:] == ("nose", plain, "tail")
+
+
+def test_sides_are_no_sides_without_the_other_one() -> None:
+    # Words that begin or end with l or r.
+    names = ("ear", "rear", "tail", "heel", "lip", "LEG", "lhand")
+    assert infer_flip_pairs(names) == ()
+    assert plain_names(names)[-3:] == ("lip", "leg", "lhand")
+
+
+def test_mapping_of_sides_in_any_spelling() -> None:
+    own = Skeleton(name="own", names=("left_wrist", "right_wrist", "nose"))
+    file = Skeleton(name="file", names=("Nose", "rwrist", "lwrist"))
+    assert file.mapping_to(own).tolist() == [2, 1, 0]
+    assert own.mapping_to(file).tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "sides"),
+    [
+        (("links_ohr", "rechts_ohr"), True),
+        (("leftEar", "nose"), True),
+        (("wrist", "thumb tip", "sole", "leg"), False),
+        (("wrist_1", "wrist_2"), False),
+    ],
+)
+def test_names_that_speak_of_sides(names, sides) -> None:
+    assert shows_sides(names) == sides
 
 
 def test_own_skeleton_from_yaml(tmp_path) -> None:

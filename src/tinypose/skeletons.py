@@ -22,6 +22,20 @@ from tinypose.files import read_yaml
 DEFAULT_SIGMA = 0.05
 """OKS sigma of a keypoint for which nobody has measured one."""
 
+_SIDE_LETTERS = {"l": "left", "r": "right"}
+_MIRRORED = {"left": "right", "l": "r", "right": "left", "r": "l"}
+_GLUED_SIDES = (
+    (r"(?:^|(?<=_))(?:left|right|l|r)(?=[^_])", "{}_"),
+    (r"(?<=[^_])(?:left|right|l|r)(?=_|$)", "_{}"),
+)
+_SIDE_WORDS = (
+    *("links", "linke", "rechts", "rechte", "gauche", "droit", "izquierd", "derech"),
+    *("sinistr", "destr", "esquerd", "direit", "lewy", "lewa", "prawy", "prawa"),
+    *("vänster", "höger", "venstre", "højre", "høyre", "лев", "прав"),
+    *("左", "右", "왼", "오른"),
+)
+"""How left and right begin in other languages."""
+
 _FIELDS = (
     "name",
     "keypoints",
@@ -132,16 +146,17 @@ class Skeleton:
     def mapping_to(self, target: "Skeleton") -> NDArray[np.intp]:
         """Return where each keypoint of ``target`` is found here, by name.
 
-        Spelling does not matter: ``L-Ear`` and ``l_ear`` are the same. A
-        ``head`` beside a ``neck`` is the ``head_top`` of a skeleton without a
-        ``head``, and the other way round.
+        Spelling does not matter: ``L-Ear`` and ``left_ear`` are the same, see
+        ``plain_names``. A ``head`` beside a ``neck`` is the ``head_top`` of a
+        skeleton without a ``head``, and the other way round.
 
         Returns:
             (target.num_keypoints,) positions in this skeleton; -1 where this
             skeleton has no keypoint of that name.
         """
-        mine = {plain_name(name): i for i, name in reversed([*enumerate(self.names)])}
-        theirs = [plain_name(name) for name in target.names]
+        plain = plain_names(self.names)
+        mine = {name: i for i, name in reversed([*enumerate(plain)])}
+        theirs = plain_names(target.names)
         for here, there in (("head", "head_top"), ("head_top", "head")):
             only_here = here in mine and here not in theirs and "neck" in mine
             if only_here and there in theirs and there not in mine:
@@ -214,23 +229,68 @@ class Skeleton:
             raise TinyposeError(f"{source}: {error}") from error
 
 
-@lru_cache(maxsize=1024)  # every person's keypoints are matched by name
 def plain_name(name: str) -> str:
-    """Return a keypoint's name as words in small letters, ``left_ear``."""
+    """Return a keypoint's name as words in small letters, ``left_ear``.
+
+    A letter ``l`` or ``r`` beside other words is left or right: ``L-Ear`` and
+    ``LEar`` are ``left_ear``, ``EarL`` is ``ear_left``.
+    """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
-    return re.sub(r"[\s\-_]+", "_", words.lower())
+    words = re.sub(r"(?<![A-Za-z])([LR])(?=[A-Z][a-z])", r"\1_", words)
+    parts = re.sub(r"[\s\-_]+", "_", words.lower()).split("_")
+    if len(parts) > 1:
+        parts = [_SIDE_LETTERS.get(part, part) for part in parts]
+    return "_".join(parts)
+
+
+@lru_cache(maxsize=256)  # every person's keypoints are matched by name
+def plain_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a skeleton's names as ``plain_name`` does, sides as words of their own.
+
+    Where ``rwrist`` stands beside ``lwrist``, it is ``right_wrist``, and so are
+    ``rightwrist`` and, as ``wrist_right``, ``wristr``.
+    """
+    plain = [plain_name(name) for name in names]
+    known = set(plain)
+    return tuple(_with_side_apart(name, known) for name in plain)
+
+
+def _with_side_apart(name: str, known: set[str]) -> str:
+    """Return a plain name whose side, glued to a word, is a word of its own."""
+    for pattern, form in _GLUED_SIDES:
+        for match in re.finditer(pattern, name):
+            before, side, after = name[: match.start()], match[0], name[match.end() :]
+            if before + _MIRRORED[side] + after in known:
+                return before + form.format(_SIDE_LETTERS.get(side, side)) + after
+    return name
 
 
 def infer_flip_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of names that differ in left and right, or l and r, alone."""
+    """Return the pairs (left, right) of names that differ in their side alone.
+
+    Sides are understood as by ``plain_names``: ``LShoulder`` and ``RShoulder``,
+    ``left eye`` and ``right eye``, ``lwrist`` and ``rwrist`` are pairs.
+    """
+    plain = plain_names(tuple(names))
+    found = {tuple(words.split("_")): names[i] for i, words in enumerate(plain)}
     mirrors = {"left": "right", "l": "r"}
-    found = {tuple(plain_name(name).split("_")): name for name in names}
     pairs = []
     for words, name in found.items():
         mirror = tuple(mirrors.get(word, word) for word in words)
         if mirror != words and mirror in found:
             pairs.append((name, found[mirror]))
     return tuple(pairs)
+
+
+def shows_sides(names: Sequence[str]) -> bool:
+    """Return whether keypoints' names speak of left or right, in some language."""
+    words = {word for name in plain_names(tuple(names)) for word in name.split("_")}
+    sides = (*_SIDE_WORDS, *_MIRRORED)
+    return any(
+        word in sides or (len(side) > 1 and word.startswith(side))
+        for word in words
+        for side in sides
+    )
 
 
 def load_skeleton(name_or_path: str | Path) -> Skeleton:

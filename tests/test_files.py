@@ -190,3 +190,40 @@ def test_csv_and_json(tmp_path: Path) -> None:
 def test_stray_bytes_of_a_file_name_become_printable() -> None:
     assert files.printable(os.fsdecode(b"b\xe9.jpg")) == r"b\udce9.jpg"
     assert files.printable("ä, b.mp4") == "ä, b.mp4"
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        pytest.param(b"\xef\xbb\xbf[1]", [1], id="byte-order mark"),
+        pytest.param(b"[1" + b"0" * 5000 + b"]", None, id="thousands of digits"),
+        pytest.param(b"[\xff]", None, id="not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("read", [files.read_json, files.read_yaml])
+def test_text_as_editors_and_enemies_write_it(tmp_path, read, content, value) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    if value is not None:
+        assert read(path) == value
+        return
+    with pytest.raises(TinyposeError, match="found something that does not parse"):
+        read(path)
+
+
+def test_names_with_stray_bytes_read_back(tmp_path: Path) -> None:
+    for value in (["g\udce9.png", "é"], ["é"]):
+        files.write_json(tmp_path / "a.json", value)
+        assert files.read_json(tmp_path / "a.json") == value
+    assert "é" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    for name, message in (("file/a.json", "in the way"), ("", "it is a folder")):
+        with pytest.raises(TinyposeError, match=f"cannot write .*{message}"):
+            files.require_writable(tmp_path / name)
+    files.require_writable(tmp_path / "file")
+    files.require_writable(tmp_path / "new" / "a.json")
+    assert (tmp_path / "file").read_text() == "old"
+    assert list((tmp_path / "new").iterdir()) == []

@@ -156,6 +156,24 @@ def _replace_content(new: Path, path: Path, before: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def require_writable(path: str | Path) -> None:
+    """Raise now, not after all the work, if a file cannot be written.
+
+    Its folder is made when it is missing.
+
+    Raises:
+        TinyposeError: the folder or disk does not take the file.
+    """
+    path = Path(path)
+    with explain_os_errors(path, "write"):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not is_special(path):
+            folder = real_path(path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically."""
     with atomic_path(path) as temporary:
@@ -168,8 +186,14 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write ``value`` to ``path`` atomically as indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write ``value`` to ``path`` atomically as indented JSON.
+
+    File names with stray bytes, which UTF-8 cannot hold, read back as they were.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if printable(text) != text:
+        text = json.dumps(value, indent=2)
+    write_text(path, text + "\n")
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Sequence[Any]) -> None:
@@ -194,8 +218,10 @@ def read_json(path: str | Path, what: str = "JSON file") -> Any:
     path = require_file(path, what)
     try:
         with explain_os_errors(path, "read"):
-            return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            # Some editors put a byte-order mark before the text.
+            return json.loads(path.read_text(encoding="utf-8-sig"))
+    # A ValueError: not JSON, not UTF-8, or a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
         raise TinyposeError(
             f"{path}: expected {what} in JSON, found something that does not "
             f"parse ({error}); is the file truncated or of another format?"
@@ -206,7 +232,7 @@ def read_yaml(path: str | Path, what: str = "YAML file") -> Any:
     """Read a YAML file of plain values (no tags, no code).
 
     Raises:
-        TinyposeError: missing, unreadable, or not YAML.
+        TinyposeError: missing, unreadable, not YAML, or a key is there twice.
     """
     try:
         import yaml
@@ -217,13 +243,38 @@ def read_yaml(path: str | Path, what: str = "YAML file") -> Any:
     path = require_file(path, what, max_bytes=10 * 1024**2)
     try:
         with explain_os_errors(path, "read"):
-            return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            return parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise TinyposeError(
             f"{path}: expected {what} in YAML, found something that does not "
             f"parse ({reason})"
         ) from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the plain values of YAML text, in which no key is there twice.
+
+    Raises:
+        yaml.YAMLError, ValueError, RecursionError: it is something else.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            seen = set()
+            for key in keys:
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"{key.value!r} twice, of which one would be lost,",
+                        problem_mark=key.start_mark,
+                    )
+                seen.add((key.tag, key.value))
+            return node
+
+    return yaml.load(text, Loader)  # a safe one: no code, no objects
 
 
 def require_file(

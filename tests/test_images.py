@@ -164,6 +164,9 @@ def test_damaged_png_block_is_refused():
         pytest.param(b"\xff\xd8\xff", "ends early", id="three_bytes"),
         pytest.param(b"\x89PNG\r\n\x1a\n", "ends early", id="signature_only"),
         pytest.param(b"GIF89a" + bytes(40), "another format", id="gif"),
+        pytest.param(
+            b"\0\0\0\x18ftypheic" + bytes(40), "HEIC.*export it as JPEG", id="heic"
+        ),
         pytest.param(b"MM\0*" + b"\xff" * 40, "ends early", id="tiff_offset"),
         pytest.param(b"II*\0\x08\0\0\0\0\0", "damaged", id="tiff_without_size"),
         pytest.param(b"RIFF\x04\0\0\0WEBPVP9 ", "damaged", id="webp_kind"),

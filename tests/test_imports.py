@@ -10,10 +10,12 @@ import pytest
 
 import tinypose
 from tinypose.cli.main import app
+from tinypose.inference.tracking import Tracker
 
 SOURCE = Path(tinypose.__file__).parent
 
-CORE = {"errors", "files", "geometry", "images", "metadata", "quiet", "skeletons"}
+CORE = {"errors", "files", "geometry", "images", "metadata", "origin", "quiet"}
+CORE |= {"skeletons"}
 MICRO = {"micro_folder", "micro_interpreter"}
 # What each part may import, itself and the version aside.
 ALLOWED = {
@@ -24,12 +26,13 @@ ALLOWED = {
     "skeletons": {"errors", "files"},
     "picture_headers": {"errors"},
     "images": {"errors", "files", "geometry", "picture_headers"},
-    "metadata": {"errors", "files", "geometry", "micro_folder", "skeletons"},
+    "origin": set(),
+    "metadata": {"errors", "files", "geometry", "micro_folder", "origin", "skeletons"},
     "micro_folder": {"errors", "files"},
     "micro_interpreter": {"errors"},
     "codecs": CORE,
     "drawing": CORE | {"codecs"},
-    "data": CORE | {"codecs", "drawing"},
+    "data": CORE | {"codecs", "drawing", "picture_headers"},
     "models": CORE | {"codecs"},
     "config": CORE | {"models", "data.augment"},
     "weights": set(),
@@ -99,6 +102,13 @@ def test_light_parts_import_no_training_library(part: str) -> None:
         if part_of(f) == part and f.stem != "__init__"
     )
     check_not_loaded(f"import {modules or 'tinypose.weights'}", NEVER)
+
+
+def test_the_public_names_are_there() -> None:
+    assert tinypose.Tracker is Tracker
+    assert "Tracker" in tinypose.__all__
+    for name in dir(tinypose):
+        assert getattr(tinypose, name) is not None
 
 
 def test_importing_tinypose_is_light() -> None:

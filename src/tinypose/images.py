@@ -10,13 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from tinypose.errors import TinyposeError
 from tinypose.files import atomic_path, explain_os_errors, require_file
 from tinypose.geometry import compose_affines, invert_affine, transform_points
-from tinypose.picture_headers import picture_hw
+from tinypose.picture_headers import is_heif, picture_hw
 
 Image = NDArray[np.uint8]
 
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 512 * 1024**2
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+HEIF_SUFFIXES = (".heic", ".heif", ".hif", ".avif")
+HEIF_ADVICE = (
+    "; export it as JPEG (a photo app does, and so does  heif-convert IN.heic OUT.jpg )"
+)
 
 
 def read_image(path: str | Path) -> Image:
@@ -41,6 +45,11 @@ def decode_image(data: NDArray[np.uint8], source: str = "picture") -> Image:
         TinyposeError: not a picture, damaged, truncated or too large; the
             message names ``source``.
     """
+    if is_heif(data[:12].tobytes()):
+        raise TinyposeError(
+            f"{source}: expected a picture (JPEG, PNG, BMP, WebP or TIFF), found HEIC "
+            f"or HEIF, as phones save photos{HEIF_ADVICE}"
+        )
     try:
         height, width = picture_hw(data.tobytes())
     except ValueError as error:

@@ -10,6 +10,10 @@ import zlib
 from collections.abc import Callable
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_HEIF_BRANDS = {
+    *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"),
+    *(b"mif1", b"msf1", b"avif", b"avis"),
+}
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN = 0xDA
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -33,6 +37,11 @@ def picture_hw(data: bytes) -> tuple[int, int]:
         return reader(data)
     except (struct.error, IndexError) as error:
         raise ValueError("a file that ends early") from error
+
+
+def is_heif(data: bytes) -> bool:
+    """Return whether an encoded picture is HEIC or another kind of HEIF."""
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS
 
 
 def _reader(data: bytes) -> Callable[[bytes], tuple[int, int]] | None:

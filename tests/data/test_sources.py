@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinypose.data.sources import absolute_spec, load_data, parse_spec
+from tinypose.data.sources import (
+    absolute_spec,
+    describe_spec,
+    load_data,
+    parse_spec,
+)
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.skeletons import COCO, LSP, Skeleton
 
@@ -41,11 +46,30 @@ def test_parse(spec, name, path, images, ranges) -> None:
         ("lsp=a:5-2", "FIRST-LAST from 1 up"),
         ("lsp=a:0-2", "FIRST-LAST from 1 up"),
         ("stick_people=here", "takes no path"),
+        ("yolo_pose=a.yaml,split=vall", "split=train, val, test.*mean 'val'"),
+        ("yolo_pose=a.yaml,split=", "found ''"),
+        ("yolo_pose=a.yaml,images=b", "expected no images="),
+        ("coco=a.json,split=val", "expected no split=.*yolo_pose has splits"),
     ],
 )
 def test_wrong_specs(spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "split", "ranges"),
+    [
+        ("yolo_pose=a.yaml", "train", ()),
+        ("yolo_pose=a.yaml:1-9", "train", ((1, 9),)),
+        ("yolo_pose=a.yaml,split=val", "val", ()),
+        ("yolo_pose=a.yaml,split=test:2-5", "test", ((2, 5),)),
+    ],
+)
+def test_parse_split(spec, split, ranges) -> None:
+    parsed = parse_spec(spec)
+    assert (parsed.path, parsed.split, parsed.ranges) == (Path("a.yaml"), split, ranges)
+    assert parse_spec("coco=a.json").split is None
 
 
 def test_an_absolute_spec_names_the_same_from_anywhere(tmp_path, monkeypatch) -> None:
@@ -54,6 +78,11 @@ def test_an_absolute_spec_names_the_same_from_anywhere(tmp_path, monkeypatch) ->
     assert spec == f"coco={tmp_path}/x.json,images={tmp_path}/pics:2-5,7-8"
     assert absolute_spec(spec) == spec
     assert absolute_spec("stick_people:1-3") == "stick_people:1-3"
+    spec = absolute_spec("yolo_pose=a.yaml,split=val:1-2")
+    assert spec == f"yolo_pose={tmp_path}/a.yaml,split=val:1-2"
+    assert absolute_spec(spec) == spec
+    assert describe_spec(spec) == "yolo_pose val 1-2"
+    assert describe_spec("lsp=a:1-7") == "lsp 1-7"
 
 
 def test_no_spec_at_all() -> None:
@@ -119,6 +148,31 @@ def test_sets_of_other_skeletons_join_by_name(tmp_path: Path) -> None:
     assert wrist.tolist() == [3 + i, 5 + i]
     assert person.visible[LSP.index("neck")] == 0
     assert person.visible[LSP.index("left_wrist")] == 2
+
+
+def test_sets_join_however_their_keypoints_are_spelt(tmp_path: Path) -> None:
+    file = write_coco(tmp_path, ["Wrist", "Thumb Tip"])
+    own = Skeleton(name="own", names=("ThumbTip", "WRIST"))
+    (person,) = load_data([f"coco={file}"], own)
+    assert person.keypoints_xy.tolist() == [[4, 6], [3, 5]]
+
+
+def test_home_is_found_in_paths(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    parsed = parse_spec("coco=~/x.json,images=~/pics")
+    assert (parsed.path, parsed.images) == (tmp_path / "x.json", tmp_path / "pics")
+
+
+def test_people_of_two_sets_never_share_a_name(tmp_path: Path) -> None:
+    files = []
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        files.append(write_coco(tmp_path / name, list(COCO.names)))
+    specs = [f"coco={file},images={file.parent}" for file in files]
+    # The same set again is the same people again.
+    names = [person.sample_id for person in load_data([*specs, specs[1]])]
+    assert names == ["coco/a.png#1", "coco2/a.png#1", "coco3/a.png#1", "coco2/a.png#1"]
+    assert load_data(specs[1:2])[0].sample_id == "coco/a.png#1"
 
 
 def test_nothing_in_common_is_an_error(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tinypose.skeletons import (
     SKELETONS,
     Skeleton,
     infer_flip_pairs,
-    plain_name,
+    plain_names,
 )
 
 Pair = tuple[str, str]
@@ -36,7 +36,7 @@ def category_skeleton(path: Path, categories: Any) -> tuple[Skeleton, set[Any]]:
         where = f"{path}: categories[{number}]"
         keypoints = expect_mapping(record, where).get("keypoints")
         if keypoints:
-            names = _keypoint_names(keypoints, where)
+            names = keypoint_names(keypoints, f"{where}: 'keypoints'")
             if not isinstance(record.get("id"), (int, str)):
                 raise TinyposeError(
                     f"{where}: expected a number or text under 'id', "
@@ -56,32 +56,52 @@ def category_skeleton(path: Path, categories: Any) -> tuple[Skeleton, set[Any]]:
             f"categories {', '.join(map(str, found))}; write one file for each"
         )
     names, edges = next(iter(found.values()))
-    return _skeleton(path, names, edges), set(found)
+    where = f"{path}: 'keypoints' of the category"
+    return named_skeleton(path.stem, names, edges, where), set(found)
 
 
-def _keypoint_names(keypoints: Any, where: str) -> tuple[str, ...]:
+def keypoint_names(keypoints: Any, where: str) -> tuple[str, ...]:
+    """Return the names in a list, spelled as ``plain_names`` does.
+
+    Raises:
+        TinyposeError: it is no list of names; the message begins with ``where``.
+    """
     if not isinstance(keypoints, list) or not all(
         isinstance(name, str) and name.strip() for name in keypoints
     ):
         raise TinyposeError(
-            f"{where}: expected a list of names under 'keypoints', "
-            f"found {brief(keypoints)}"
+            f"{where}: expected a list of names, found {brief(keypoints)}"
         )
-    names = [plain_name(name) for name in keypoints]
+    names = list(plain_names(tuple(keypoints)))
     # CrowdPose and MPII-TRB call the two ends of the head "head" and "neck".
     if "head" in names and "neck" in names and "head_top" not in names:
         names[names.index("head")] = "head_top"
     return tuple(names)
 
 
-def _skeleton(path: Path, names: tuple[str, ...], edges: Any) -> Skeleton:
+def named_skeleton(
+    name: str, names: tuple[str, ...], edges: Any, where: str
+) -> Skeleton:
+    """Return the skeleton of keypoints of these names.
+
+    A built-in skeleton's own object is returned where names and order agree.
+
+    Args:
+        name: What a skeleton of one's own is called.
+        names: From ``keypoint_names``.
+        edges: Pairs of positions, counted from 1; None for those that are known.
+        where: The names' place, with which error messages begin.
+
+    Raises:
+        TinyposeError: a name is there twice.
+    """
     for skeleton in SKELETONS.values():
         # LSP's order never comes as a COCO file, so names decide alone.
         if skeleton.names == names:
             return skeleton
     try:
         return Skeleton(
-            name=path.stem,
+            name=name,
             names=names,
             edges=_edges(names, edges),
             flip_pairs=infer_flip_pairs(names),
@@ -91,7 +111,7 @@ def _skeleton(path: Path, names: tuple[str, ...], edges: Any) -> Skeleton:
             limbs=_known_pairs(names, COCO.limbs),
         )
     except ValueError as error:
-        raise TinyposeError(f"{path}: 'keypoints' of the category: {error}") from error
+        raise TinyposeError(f"{where}: {error}") from error
 
 
 def _edges(names: tuple[str, ...], edges: Any) -> tuple[Pair, ...]:

@@ -1,5 +1,6 @@
 """Data sets by name on the command line: ``lsp=PATH:1-700`` and its kin."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +13,13 @@ from tinypose.data.mpii import read_mpii
 from tinypose.data.sample import Sample
 from tinypose.data.selection import spread_evenly
 from tinypose.data.stick_people import stick_people
+from tinypose.data.yolo_pose import read_yolo_pose
+from tinypose.data.yolo_yaml import SPLITS
 from tinypose.errors import TinyposeError, UsageError, did_you_mean
 from tinypose.skeletons import Skeleton
 
 Reader = Callable[[Path, Path | None], list[Sample]]
+SplitReader = Callable[[Path, str], list[Sample]]
 
 READERS: dict[str, Reader] = {
     "ai_challenger": read_ai_challenger,
@@ -24,13 +28,15 @@ READERS: dict[str, Reader] = {
     "lspet": read_lspet,
     "mpii": read_mpii,
 }
+SPLIT_READERS: dict[str, SplitReader] = {"yolo_pose": read_yolo_pose}
+"""Sets whose file says itself where the pictures of each split lie."""
 SYNTHETIC = "stick_people"
 SYNTHETIC_COUNT = 1000
 
 _SPEC = re.compile(
     r"(?P<name>[^=:,]+)"
-    r"(?:=(?P<path>.+?)(?:,images=(?P<images>.+?))?)?"
-    r"(?::(?P<split>\d+-\d+(?:,\d+-\d+)*))?"
+    r"(?:=(?P<path>.+?)(?:,images=(?P<images>.+?))?(?:,split=(?P<split>.*?))?)?"
+    r"(?::(?P<ranges>\d+-\d+(?:,\d+-\d+)*))?"
 )
 _FORM = "NAME=PATH, NAME=PATH:1-700 or NAME=PATH,images=FOLDER"
 
@@ -40,15 +46,17 @@ class DataSpec:
     """A data set as named on the command line.
 
     Args:
-        name: A key of ``READERS``, or ``stick_people``.
+        name: A key of ``READERS`` or ``SPLIT_READERS``, or ``stick_people``.
         path: Its file or folder; None for ``stick_people``.
         images: Folder of its pictures, if given.
+        split: Which of its splits, where its reader is told.
         ranges: First and last record of each range, from 1; empty for all.
     """
 
     name: str
     path: Path | None
     images: Path | None
+    split: str | None
     ranges: tuple[tuple[int, int], ...]
 
 
@@ -59,7 +67,8 @@ def load_data(
 
     Args:
         specs: Each ``NAME=PATH[,images=FOLDER][:FIRST-LAST[,...]]``, where NAME
-            is a key of ``READERS`` and the ranges count records from 1; or
+            is a key of ``READERS`` and the ranges count records from 1; likewise
+            ``NAME=PATH[,split=SPLIT]`` for a key of ``SPLIT_READERS``; or
             ``stick_people[:FIRST-LAST]``, the synthetic people.
         skeleton: Match all keypoints by name to this skeleton.
         limit: Keep at most this many samples, spread evenly over the whole.
@@ -72,8 +81,9 @@ def load_data(
     if not specs:
         raise UsageError(f"expected at least one data set ({_FORM}), found none")
     samples: list[Sample] = []
+    places: dict[str, Path | None] = {}
     for spec in specs:
-        found = _load_one(spec)
+        found = _distinct(_load_one(spec), parse_spec(spec), places)
         if not found:
             raise TinyposeError(f"{spec}: expected labelled people, found none")
         if skeleton is not None:
@@ -93,7 +103,7 @@ def parse_spec(spec: str) -> DataSpec:
         UsageError: it is malformed or names no known data set.
     """
     match = _SPEC.fullmatch(spec)
-    known = [*READERS, SYNTHETIC]
+    known = [*READERS, *SPLIT_READERS, SYNTHETIC]
     if match is None:
         raise UsageError(f"expected a data set as {_FORM}, found {spec!r}")
     name, path = match["name"], match["path"]
@@ -109,10 +119,39 @@ def parse_spec(spec: str) -> DataSpec:
         raise UsageError(f"{spec!r}: expected a path, as in {name}=PATH")
     return DataSpec(
         name=name,
-        path=Path(path) if path else None,
-        images=Path(match["images"]) if match["images"] else None,
-        ranges=_ranges(match["split"], spec),
+        path=_path(path),
+        images=_path(match["images"]),
+        split=_split(match, spec),
+        ranges=_ranges(match["ranges"], spec),
     )
+
+
+def _split(match: re.Match[str], spec: str) -> str | None:
+    """Return the split that a spec names, or means; None where there is none."""
+    split = match["split"]
+    if match["name"] not in SPLIT_READERS:
+        if split is None:
+            return None
+        raise UsageError(
+            f"{spec!r}: expected no split=, found {split!r}; only "
+            f"{', '.join(SPLIT_READERS)} has splits"
+        )
+    if match["images"] is not None:
+        raise UsageError(
+            f"{spec!r}: expected no images=, as the file says where the pictures "
+            f"lie, found {match['images']!r}"
+        )
+    if split not in (None, *SPLITS):
+        raise UsageError(
+            f"{spec!r}: expected split={', '.join(SPLITS)}, found "
+            f"{split!r}{did_you_mean(split, SPLITS)}"
+        )
+    return split or SPLITS[0]
+
+
+def _path(text: str | None) -> Path | None:
+    # The shell leaves ~ alone behind an = sign.
+    return Path(os.path.expanduser(text)) if text else None
 
 
 def absolute_spec(spec: str) -> str:
@@ -123,6 +162,8 @@ def absolute_spec(spec: str) -> str:
         text += f"={parsed.path.absolute()}"
     if parsed.images is not None:
         text += f",images={parsed.images.absolute()}"
+    if parsed.split is not None:
+        text += f",split={parsed.split}"
     ranges = ",".join(f"{low}-{high}" for low, high in parsed.ranges)
     return f"{text}:{ranges}" if ranges else text
 
@@ -131,7 +172,7 @@ def describe_spec(spec: str) -> str:
     """Return a data set's name and range without its path, such as lsp 1-700."""
     parsed = parse_spec(spec)
     ranges = ",".join(f"{low}-{high}" for low, high in parsed.ranges)
-    return f"{parsed.name} {ranges}".strip()
+    return " ".join(part for part in (parsed.name, parsed.split, ranges) if part)
 
 
 def _load_one(spec: str) -> list[Sample]:
@@ -142,7 +183,10 @@ def _load_one(spec: str) -> list[Sample]:
         raise TinyposeError(
             f"{parsed.path}: expected the data set {parsed.name}, found nothing there"
         )
-    samples = READERS[parsed.name](parsed.path, parsed.images)
+    if parsed.split is not None:
+        samples = SPLIT_READERS[parsed.name](parsed.path, parsed.split)
+    else:
+        samples = READERS[parsed.name](parsed.path, parsed.images)
     # Names repeat between sets: both LSP and LSPET start at 1.
     samples = [replace(s, sample_id=f"{parsed.name}/{s.sample_id}") for s in samples]
     if not parsed.ranges:
@@ -153,6 +197,30 @@ def _load_one(spec: str) -> list[Sample]:
             f"{spec!r}: expected a range within 1-{len(samples)}, found {last}"
         )
     return [samples[number - 1] for number in _numbers(parsed.ranges)]
+
+
+def _distinct(
+    samples: list[Sample], spec: DataSpec, places: dict[str, Path | None]
+) -> list[Sample]:
+    """Return a set's people, renamed where another set has people of their names.
+
+    Args:
+        samples: Of one set.
+        spec: The set.
+        places: The set of each name so far, to which these are added.
+    """
+    number = 2
+    own = samples
+    while any(places.get(s.sample_id, spec.path) != spec.path for s in own):
+        prefix = f"{spec.name}{number}/"
+        names = (s.sample_id.removeprefix(f"{spec.name}/") for s in samples)
+        own = [
+            replace(s, sample_id=prefix + name)
+            for s, name in zip(samples, names, strict=True)
+        ]
+        number += 1
+    places.update((s.sample_id, spec.path) for s in own)
+    return own
 
 
 def _ranges(text: str | None, spec: str) -> tuple[tuple[int, int], ...]:
@@ -171,10 +239,10 @@ def _numbers(ranges: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _match(samples: list[Sample], skeleton: Skeleton, spec: str) -> list[Sample]:
-    shared = set(samples[0].skeleton.names) & set(skeleton.names)
-    if not shared:
+    own = samples[0].skeleton
+    if not (own.mapping_to(skeleton) >= 0).any():
         raise TinyposeError(
-            f"{spec}: its skeleton ({', '.join(samples[0].skeleton.names)}) shares "
+            f"{spec}: its skeleton ({', '.join(own.names)}) shares "
             f"no keypoint name with the skeleton {skeleton.name!r} "
             f"({', '.join(skeleton.names)})"
         )

@@ -1,6 +1,7 @@
 import copy
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -225,13 +226,92 @@ def test_named_folder_of_pictures_is_used_as_it_is(tmp_path):
         read_coco(path, tmp_path / "gone")
 
 
+def test_pictures_beside_the_folder_that_one_works_in(tmp_path, monkeypatch):
+    path = _write(tmp_path, _content())
+    monkeypatch.chdir(path.parent)
+    assert read_coco(Path(path.name))[0].picture == tmp_path / "images" / "a.png"
+
+
+def test_a_folder_above_that_may_not_be_looked_into(tmp_path, monkeypatch):
+    path = _write(tmp_path, _content(), images="labels")
+    listed = Path.iterdir
+
+    def iterdir(folder):
+        if folder == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert read_coco(path)[0].picture == tmp_path / "labels" / "a.png"
+
+
+@pytest.mark.parametrize("literal", [False, True])
+def test_folders_as_windows_writes_them(tmp_path, literal):
+    content = _content()
+    content["images"][1]["file_name"] = "sub\\b.png"
+    path = _write(tmp_path, content)
+    expected = tmp_path / "images" / "sub" / "b.png"
+    if literal:
+        expected = tmp_path / "images" / "sub\\b.png"
+        write_image(expected, np.zeros((30, 40, 3), np.uint8))
+    _, second = read_coco(path)
+    assert second.picture == expected
+    assert second.sample_id == "sub\\b.png#71"
+
+
+def test_two_entries_of_one_picture(tmp_path):
+    content = _content()
+    content["images"].append({"id": 4, "file_name": "a.png"})
+    assert len(read_coco(_write(tmp_path, content))) == 2
+
+
+@pytest.mark.parametrize("flag", ["0", "", False, None, 0.0])
+def test_flags_that_mean_no_crowd(tmp_path, flag):
+    content = _content()
+    content["annotations"][0]["iscrowd"] = flag
+    path = _write(tmp_path, content)
+    assert len(read_coco(path)) == 2
+    assert count_skipped(path)["crowds"] == 1
+
+
+def test_the_head_size_is_read(tmp_path):
+    content = _content()
+    content["annotations"][0]["head_size"] = 7.5
+    first, second = read_coco(_write(tmp_path, content))
+    assert (first.head_size, second.head_size) == (7.5, None)
+
+
 def test_pictures_that_are_nowhere(tmp_path):
     # A level down: folders beside the labels' folder are searched, too.
     path = tmp_path / "labels" / "people.json"
     path.parent.mkdir()
     path.write_text(json.dumps(_content()))
-    with pytest.raises(TinyposeError, match=r"found no a\.png.*images=FOLDER"):
+    hint = f"  coco={re.escape(str(path))},images=FOLDER"
+    with pytest.raises(TinyposeError, match=rf"found no a\.png.*{hint}"):
         read_coco(path)
+
+
+@pytest.mark.parametrize("labels", ["annotations", "."])
+def test_pictures_where_cvat_puts_them(tmp_path, labels):
+    content = _content()
+    names = [image["file_name"] for image in content["images"]]
+    for subset in ("default", "validation"):
+        for name in names:
+            picture = tmp_path / "images" / subset / name
+            write_image(picture, np.zeros((30, 40, 3), np.uint8))
+    path = tmp_path / labels / "person_keypoints_validation.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+    (first, *_) = read_coco(path)
+    assert first.picture == tmp_path / "images" / "validation" / first.picture.name
+
+
+def test_names_that_lead_elsewhere(tmp_path):
+    content = _content()
+    # As Label Studio writes them without the pictures.
+    content["images"][0]["file_name"] = "../../media/upload/1/x.jpg"
+    with pytest.raises(TinyposeError, match=r"1/x\.jpg.*; export the labels together"):
+        read_coco(_write(tmp_path, content))
 
 
 def _set(*keys_and_value):
@@ -273,6 +353,20 @@ MALFORMED = {
     "visibility 3": (_set(*PERSON, "keypoints", 2, 3), "visibility 0, 1 or 2"),
     "box too short": (_set(*PERSON, "bbox", [1, 2, 3]), "4 numbers as 'bbox'"),
     "box negative": (_set(*PERSON, "bbox", [1, 2, 3, -4]), "negative size"),
+    "area huge": (_set(*PERSON, "area", 10**400), "'area'"),
+    "an image id twice": (
+        _set("images", 1, "id", 4),
+        r"images\[1\].*sub/b.png, found 4, which images\[0\] has for a.png",
+    ),
+    "category ids of another type": (
+        lambda content: content.update(
+            annotations=[
+                {**person, "category_id": str(person["category_id"])}
+                for person in content["annotations"]
+            ]
+        ),
+        "found none in 5 annotations; expected the 'category_id' 1 .*found '1', '2'",
+    ),
     "area a text": (_set(*PERSON, "area", "big"), "'area'"),
     "weights too short": (
         _set(*PERSON, "keypoint_weights", [1, 1, 1]),

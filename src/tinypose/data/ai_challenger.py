@@ -16,6 +16,7 @@ from tinypose.data.records import (
     expect_picture_name,
     expect_records,
     find_pictures,
+    picture_path,
 )
 from tinypose.data.sample import (
     NOT_LABELLED,
@@ -57,7 +58,9 @@ def read_ai_challenger(path: Path, images: Path | None = None) -> list[Sample]:
         raise TinyposeError(
             f"{path}: expected people with labelled keypoints, found none"
         )
-    folder = find_pictures(path, [person.file_name for person in people], images)
+    folder = find_pictures(
+        "ai_challenger", path, [person.file_name for person in people], images
+    )
     return [_sample(person, folder) for person in people]
 
 
@@ -131,7 +134,7 @@ def _sample(person: _Person, folder: Path) -> Sample:
         box_xywh = np.concatenate([corners[:2] - 0.5, size])
     sample = Sample(
         sample_id=person.name,
-        picture=folder / person.file_name,
+        picture=picture_path(folder, person.file_name),
         skeleton=AI_CHALLENGER,
         keypoints_xy=person.keypoints_xy,
         visible=person.visible,

@@ -20,6 +20,7 @@ from tinypose.data.records import (
     expect_positive,
     expect_records,
     find_pictures,
+    picture_path,
 )
 from tinypose.data.sample import VISIBLE, Sample, labelled_box
 from tinypose.errors import TinyposeError
@@ -35,7 +36,8 @@ def read_coco(path: Path, images: Path | None = None) -> list[Sample]:
     A person without a box, or with one of no size, gets the tight box of the
     labelled keypoints.
     ``keypoint_weights``, one number of 0 to 1 per keypoint, is what
-    ``tinypose data clean`` adds to COCO's format: how far to trust each label.
+    ``tinypose data clean`` adds to COCO's format: how far to trust each label; and
+    so is ``head_size``, the length that normalises PCKh.
     Crowds and people without a labelled keypoint are left out:
     ``count_skipped`` says how many.
 
@@ -61,9 +63,11 @@ def samples_from_coco(path: Path, content: Any, images: Path | None) -> list[Sam
     if not people:
         raise TinyposeError(
             f"{path}: expected people with labelled keypoints, found none in "
-            f"{len(coco.annotations)} annotations"
+            f"{len(coco.annotations)} annotations{_other_categories(coco)}"
         )
-    folder = find_pictures(path, [person.file_name for person in people], images)
+    folder = find_pictures(
+        "coco", path, [person.file_name for person in people], images
+    )
     return [_sample(coco, person, folder) for person in people]
 
 
@@ -87,13 +91,16 @@ def skipped_in_coco(path: Path, content: Any) -> dict[str, int]:
 
 
 WEIGHTS = "keypoint_weights"
+HEAD_SIZE = "head_size"
 CROWD, UNLABELLED = "crowds", "people without a labelled keypoint"
 SKIP_REASONS = (CROWD, UNLABELLED)
+_NO_CROWD = (None, 0, "", "0")  # of some tools that write all as text
 
 
 class _Picture(NamedTuple):
     file_name: str
     hw: tuple[int, int] | None
+    where: str
 
 
 class _Coco(NamedTuple):
@@ -135,8 +142,15 @@ def _parse(path: Path, content: Any) -> _Coco:
         name = expect_picture_name(record, "file_name", where)
         hw = record.get("height"), record.get("width")
         known = all(type(side) is int and side > 0 for side in hw)
-        picture = _Picture(name, hw if known else None)
-        pictures[_identifier(record, "id", where)] = picture
+        image_id = _identifier(record, "id", where)
+        earlier = pictures.get(image_id)
+        if earlier is not None and earlier.file_name != name:
+            raise TinyposeError(
+                f"{where}: expected an 'id' of its own for {name}, found "
+                f"{brief(image_id)}, which {earlier.where} has for "
+                f"{earlier.file_name}; number the pictures of joined files anew"
+            )
+        pictures[image_id] = _Picture(name, hw if known else None, f"images[{number}]")
     annotations = expect_records(
         content["annotations"], f"{path}: 'annotations'", "people"
     )
@@ -170,11 +184,33 @@ def _people(coco: _Coco) -> Iterator[_Person]:
             )
         visible = table[:, 2].astype(np.uint8)
         skip = None if visible.any() else UNLABELLED
-        if record.get("iscrowd"):
+        if record.get("iscrowd") not in _NO_CROWD:
             skip = CROWD
         picture = coco.pictures[image_id]
         name = f"{picture.file_name}#{record.get('id', number)}"
-        yield _Person(where, name, *picture, record, table[:, :2], visible, skip)
+        yield _Person(
+            where=where,
+            name=name,
+            file_name=picture.file_name,
+            labelled_hw=picture.hw,
+            record=record,
+            keypoints_xy=table[:, :2],
+            visible=visible,
+            skip=skip,
+        )
+
+
+def _other_categories(coco: _Coco) -> str:
+    """Return the end of a message that says that no annotation is of a person."""
+    found = [record.get("category_id") for record in coco.annotations]
+    known = list(coco.categories)
+    if any(category is None or category in known for category in found):
+        return ""
+    distinct = list(dict.fromkeys(map(brief, found)))[:5]
+    return (
+        f"; expected the 'category_id' {' or '.join(map(brief, known))} of the "
+        f"category with keypoints, found {', '.join(distinct)}"
+    )
 
 
 def _sample(coco: _Coco, person: _Person, folder: Path) -> Sample:
@@ -192,12 +228,15 @@ def _sample(coco: _Coco, person: _Person, folder: Path) -> Sample:
             )
     return Sample(
         sample_id=person.name,
-        picture=folder / person.file_name,
+        picture=picture_path(folder, person.file_name),
         skeleton=coco.skeleton,
         keypoints_xy=person.keypoints_xy,
         visible=np.minimum(person.visible, VISIBLE).astype(np.uint8),
         box_xywh=box_xywh,
         area=expect_positive(person.record.get("area"), person.where, "'area'"),
+        head_size=expect_positive(
+            person.record.get(HEAD_SIZE), person.where, f"{HEAD_SIZE!r}"
+        ),
         weights=weights,
         labelled_hw=person.labelled_hw,
     )

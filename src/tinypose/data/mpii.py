@@ -15,6 +15,7 @@ from tinypose.data.records import (
     expect_picture_name,
     expect_records,
     find_pictures,
+    picture_path,
 )
 from tinypose.data.sample import VISIBLE, Sample, labelled_box
 from tinypose.errors import TinyposeError
@@ -56,11 +57,13 @@ def read_mpii(path: Path, images: Path | None = None) -> list[Sample]:
             f"{path}: expected people with labelled keypoints, found none; the test "
             "set of MPII has no labels"
         )
-    folder = find_pictures(path, [person.file_name for person in people], images)
+    folder = find_pictures(
+        "mpii", path, [person.file_name for person in people], images
+    )
     return [
         Sample(
             sample_id=person.name,
-            picture=folder / person.file_name,
+            picture=picture_path(folder, person.file_name),
             skeleton=MPII,
             keypoints_xy=person.keypoints_xy,
             visible=person.visible,

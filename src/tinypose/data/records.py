@@ -1,6 +1,6 @@
 """What the JSON readers share: checked fields and the pictures' folder."""
 
-import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -94,7 +94,7 @@ def expect_positive(value: Any, where: str, what: str) -> float | None:
     """
     if value is None:
         return None
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
+    if type(value) not in (int, float) or not 0 <= value < 1e18:
         raise TinyposeError(
             f"{where}: expected a number of 0 or more as {what}, found {brief(value)}"
         )
@@ -114,22 +114,37 @@ def expect_picture_name(record: Mapping[str, Any], key: str, where: str) -> str:
     if outside or "\0" in name:
         raise TinyposeError(
             f"{where}: expected a picture's name inside the pictures' folder under "
-            f"{key!r}, found {brief(name)}"
+            f"{key!r}, found {brief(name)}; export the labels together with their "
+            "pictures, or keep the names alone, without the folders"
         )
     return name
 
 
+def picture_path(folder: Path, name: str) -> Path:
+    r"""Return the file of a picture's name, from ``expect_picture_name``.
+
+    A ``\`` in it separates folders, as files written on Windows have it, unless
+    there is a picture of that very name.
+    """
+    path = folder / name
+    if "\\" in name and not os.path.isfile(path):
+        return folder / name.replace("\\", "/")
+    return path
+
+
 def find_pictures(
-    annotations: Path, names: Sequence[str], images: Path | None = None
+    kind: str, annotations: Path, names: Sequence[str], images: Path | None = None
 ) -> Path:
     """Return the folder in which the pictures of an annotation file lie.
 
     Args:
+        kind: What the data set is called on the command line, such as ``coco``.
         annotations: The annotation file.
         names: The pictures' names, from ``expect_picture_name``; not empty.
         images: The folder, where the user names it. Otherwise the annotation
-            file's own folder is tried, its subfolders and its siblings: the one
-            with most of the pictures counts.
+            file's own folder is tried, its subfolders and its siblings, and the
+            subfolders of those called images, one for each split as CVAT has
+            them: the one with most of the pictures counts.
 
     Raises:
         TinyposeError: ``images`` is no folder, no folder holds a picture, or
@@ -143,16 +158,18 @@ def find_pictures(
                     f"{annotations.name}, found no such folder"
                 )
         return images
-    home = annotations.parent
+    with explain_os_errors(annotations, "find"):  # the working folder may be gone
+        home = Path(os.path.abspath(annotations)).parent
     probes = [names[i] for i in spread_evenly(len(names), min(len(names), _PROBES))]
     levels = [
         [home],
         [home / "images"],
         _subfolders(home),
         [folder for folder in _subfolders(home.parent) if folder != home],
+        [*_subfolders(home / "images"), *_subfolders(home.parent / "images")],
     ]
     counts = {
-        folder: sum((folder / name).is_file() for name in probes)
+        folder: sum(os.path.isfile(picture_path(folder, name)) for name in probes)
         for level in levels
         for folder in level
     }
@@ -161,7 +178,7 @@ def find_pictures(
         raise TinyposeError(
             f"{annotations}: expected the pictures beside it or in a folder near it, "
             f"found no {probes[0]} there; name their folder:  "
-            f"{annotations},images=FOLDER"
+            f"{kind}={annotations},images=FOLDER"
         )
     best = [[f for f in level if counts[f] == most] for level in levels]
     folders = _likeliest([f for level in best for f in level], annotations.stem)
@@ -171,7 +188,7 @@ def find_pictures(
         raise TinyposeError(
             f"{annotations}: expected one folder with its pictures, found "
             f"{' and '.join(str(folder) for folder in folders[:3])}, which have as "
-            f"many of them; name the right one:  {annotations},images=FOLDER"
+            f"many of them; name the right one:  {kind}={annotations},images=FOLDER"
         )
     return folders[0]
 
@@ -186,5 +203,8 @@ def _likeliest(folders: Sequence[Path], stem: str) -> list[Path]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    with explain_os_errors(folder, "read"):
-        return sorted(path for path in folder.iterdir() if path.is_dir())
+    """Return the folders in a folder; none where there is none to look into."""
+    try:
+        return sorted(path for path in folder.iterdir() if os.path.isdir(path))
+    except (PermissionError, FileNotFoundError, NotADirectoryError):
+        return []

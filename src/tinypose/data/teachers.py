@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinypose.data.records import expect_picture_name
+from tinypose.data.records import expect_picture_name, picture_path
 from tinypose.data.sample import NOT_LABELLED, Sample
 from tinypose.errors import TinyposeError, UsageError, did_you_mean
 from tinypose.files import require_file
@@ -202,7 +202,7 @@ def unlabelled_samples(
     return [
         Sample(
             sample_id=name,
-            picture=folder / name,
+            picture=picture_path(folder, name),
             skeleton=skeleton,
             keypoints_xy=np.zeros((count, 2)),
             visible=np.full(count, NOT_LABELLED, np.uint8),

@@ -21,6 +21,9 @@ BOX_PADDING = 1.25
 MIN_BOX_SIDE = 8.0
 """Smallest side of a crop, in picture pixels: a smaller box shows nothing."""
 
+BOX_AREA_FACTOR = 0.53
+"""Usual share of its box that a person fills, where no area is labelled."""
+
 
 def image_box(image_hw: tuple[int, int]) -> FloatArray:
     """Return the box (4,) that covers a whole picture of (height, width)."""
@@ -43,6 +46,17 @@ def keypoints_box(keypoints_xy: ArrayLike, visible: ArrayLike) -> FloatArray:
         raise ValueError("expected at least one labelled keypoint, received none")
     low, high = points.min(axis=0), points.max(axis=0)
     return np.concatenate([low, high - low])
+
+
+def usual_area(box_xywh: ArrayLike) -> FloatArray:
+    """Return the area (...) that a person usually fills of a box (..., 4).
+
+    In square pixels, one at least: the box of a single labelled keypoint is
+    empty, and OKS divides by the area.
+    """
+    sides = np.asarray(box_xywh, np.float64)[..., 2:]
+    area: FloatArray = np.maximum(BOX_AREA_FACTOR * sides.prod(axis=-1), 1.0)
+    return area
 
 
 def crop_affine(

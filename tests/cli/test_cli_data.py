@@ -9,6 +9,7 @@ import pytest
 
 from tinypose.cli.main import main
 from tinypose.data.coco_writer import write_coco
+from tinypose.data.sample import labelled_box
 from tinypose.data.sources import load_data
 from tinypose.data.stick_people import stick_people
 from tinypose.images import read_image, write_image
@@ -51,7 +52,8 @@ def test_check_of_good_data(capsys):
 
 
 def test_check_says_what_is_wrong_and_writes_it(tmp_path, capsys):
-    path = _coco(tmp_path)
+    # Deeper than the folders of other tests, whose pictures would be found.
+    path = _coco(tmp_path / "set")
     spec = f"coco={path}:1-2"
     code = _run("check", spec, "--data", "stick_people:1-2", "--out", tmp_path / "out")
     out, err = capsys.readouterr()
@@ -310,7 +312,70 @@ def test_clean_needs_somebody_to_ask(tmp_path, capsys):
     assert "--judge MODEL or both, found neither" in capsys.readouterr().err
     asked = ["--images", tmp_path, "--judge", "small"]
     assert _run("clean", *asked, "--out", out) == 2
-    assert "--images: expected --predictions FILE, too" in capsys.readouterr().err
+    assert "two teachers or more, who can agree" in capsys.readouterr().err
+
+
+class Finder:
+    """Finds the drawn people by itself; ``other`` sees the third one elsewhere."""
+
+    skeleton = AI_CHALLENGER
+    least_score = 0.4
+
+    def __init__(self, model, *, flip_test):
+        self.flip_test = flip_test
+        self._model = model
+        self._people = stick_people(range(6))
+
+    def predict_batch(self, images, boxes_xywh=None):
+        assert boxes_xywh is None
+        (image,) = images
+        points, score = np.zeros((14, 2), np.float32), 0.1
+        for number, person in enumerate(self._people):
+            if np.array_equal(image, person.load_image()):
+                points = person.keypoints_xy.astype(np.float32)
+                points += 300 * (self._model == "other" and number == 2)
+                score = 0.9
+        return [
+            Pose(
+                keypoints_xy=points,
+                scores=np.full(14, score, np.float32),
+                skeleton=AI_CHALLENGER,
+                box_xywh=np.array([0.0, 0.0, 9.0, 9.0]),
+            )
+        ]
+
+
+def test_judges_alone_find_one_person_a_picture(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tinypose.inference.predictor.Predictor", Finder)
+    pictures, out = tmp_path / "pictures", tmp_path / "found.json"
+    people = stick_people(range(6))
+    for number, person in enumerate(people):
+        write_image(pictures / f"{number}.png", person.load_image())
+    write_image(pictures / "nobody.png", np.full((40, 50, 3), 90, np.uint8))
+    (pictures / "damaged.jpg").write_bytes(b"no picture")
+    arguments = ["--images", pictures, "--skeleton", "ai_challenger"]
+    arguments += ["--judge", "one", "--judge", "other", "--out", out]
+    assert _run("clean", *arguments) == 0
+    assert "one person in each of 5 pictures, of 8" in capsys.readouterr().out
+    found = {
+        sample.picture.name: sample
+        for sample in load_data([f"coco={out},images={pictures}"])
+    }
+    assert set(found) == {f"{number}.png" for number in (0, 1, 3, 4, 5)}
+    for number in (0, 1, 3, 4, 5):
+        person, sample = people[number], found[f"{number}.png"]
+        np.testing.assert_allclose(sample.keypoints_xy, person.keypoints_xy, atol=0.01)
+        box = labelled_box(person.keypoints_xy, np.ones(14, np.uint8))
+        np.testing.assert_allclose(sample.box_xywh, box, atol=0.02)
+
+
+def test_judges_who_find_nobody(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tinypose.inference.predictor.Predictor", Finder)
+    write_image(tmp_path / "nobody.png", np.full((40, 50, 3), 90, np.uint8))
+    arguments = ["--images", tmp_path, "--judge", "one", "--judge", "other"]
+    assert _run("clean", *arguments, "--out", tmp_path / "found.json") == 1
+    assert "one of 1 pictures on whom the judges agree" in capsys.readouterr().err
+    assert not (tmp_path / "found.json").exists()
 
 
 def test_clean_does_not_overwrite_the_labels_it_reads(tmp_path, capsys):
@@ -322,6 +387,145 @@ def test_clean_does_not_overwrite_the_labels_it_reads(tmp_path, capsys):
     assert stopped.value.code == 2
     assert "found the labels themselves" in capsys.readouterr().err
     assert labels.read_text() == "{}"
+
+
+@pytest.mark.parametrize("option", ["--out", "--report"])
+def test_an_output_that_cannot_be_written_is_known_before_the_work(
+    option, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(
+        "tinypose.data.sources.load_data", lambda *_, **__: pytest.fail()
+    )
+    (tmp_path / "file").write_text("x")
+    places = {"--out": tmp_path / "new.json", "--report": tmp_path / "report"}
+    places[option] = tmp_path / "file" / "new.json"
+    given = [word for pair in places.items() for word in pair]
+    labels = ["coco=x.json", "--predictions", "x.npz"]
+    assert _run("clean", *labels, *given) == 1
+    assert f"cannot write {places[option]}" in capsys.readouterr().err
+    out = ["--out", tmp_path / "file" / "folder"]
+    assert _run("check", "coco=x.json", *out) == _run("show", "coco=x.json", *out) == 1
+    assert capsys.readouterr().err.count("cannot write") == 2
+
+
+def test_check_notes_sides_that_make_no_pairs(tmp_path, capsys):
+    path = _coco(tmp_path, ("a.png", "b.png"))
+    content = json.loads(path.read_text())
+    content["categories"][0]["keypoints"] = [f"rechts_{i}" for i in range(17)]
+    path.write_text(json.dumps(content))
+    assert _run("check", f"coco={path}:1-1") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "note: the skeleton 'people' (rechts_0, rechts_1, rechts_2, ...)" in out
+    assert "nothing wrong found" not in out
+
+
+def test_check_of_a_folder_whose_name_is_not_utf8(tmp_path, capsys):
+    folder = tmp_path / "g\udce9"
+    folder.mkdir()
+    path = _coco(folder)
+    assert _run("check", f"coco={path}:1-2", "--out", tmp_path / "out") == 1
+    assert "look at: " in capsys.readouterr().out
+    assert "g\\udce9/b.png" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
+def _two_in_each_picture(folder, count=5):
+    """Write labelled people, two in each picture, and return the spec."""
+    people = []
+    for i, person in enumerate(_people(folder, 2 * count)):
+        picture = people[-1].picture if i % 2 else person.picture
+        weights = np.linspace(0, 1, 14).round(3)
+        people.append(replace(person, picture=picture, weights=weights, area=100.0 + i))
+    write_coco(folder / "labels.json", people, folder / "pictures")
+    return f"coco={folder / 'labels.json'},images={folder / 'pictures'}"
+
+
+def test_split_writes_what_trains(tmp_path, capsys):
+    spec = _two_in_each_picture(tmp_path)
+    outs = [tmp_path / "new" / "train.json", tmp_path / "val.json"]
+    options = ["--out-train", outs[0], "--out-val", outs[1], "--val-share", 0.4]
+    assert _run("split", spec, *options) == 0
+    said = capsys.readouterr().out
+    assert f"{outs[0]}: 6 people in 3 pictures" in said
+    assert f"{outs[1]}: 4 people in 2 pictures" in said
+    # The command line that it names loads the data.
+    sides = [load_data([part]) for part in re.findall(r"--(?:data|val) (\S+)", said)]
+    assert [len(side) for side in sides] == [6, 4]
+    before = {person.area: person for person in load_data([spec])}
+    for person in [*sides[0], *sides[1]]:
+        own = before.pop(person.area)
+        assert person.picture == own.picture
+        np.testing.assert_array_equal(person.keypoints_xy, own.keypoints_xy)
+        np.testing.assert_array_equal(person.weights, own.weights)
+    assert not before
+    written = [out.read_bytes() for out in outs]
+    assert _run("split", "--data", spec, *options) == 0
+    assert [out.read_bytes() for out in outs] == written
+    assert _run("split", spec, *options, "--seed", 1) == 0
+    assert [out.read_bytes() for out in outs] != written
+
+
+def test_split_writes_both_files_or_neither(tmp_path, capsys, monkeypatch):
+    spec = _two_in_each_picture(tmp_path)
+    left = sorted(tmp_path.iterdir())
+    write, calls = write_coco, []
+
+    def fail_second(path, samples, folder):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "full")
+        write(path, samples, folder)
+
+    monkeypatch.setattr("tinypose.data.coco_writer.write_coco", fail_second)
+    options = ["--out-train", tmp_path / "train.json", "--out-val", tmp_path / "v.json"]
+    assert _run("split", spec, *options) == 1
+    assert "disk is full" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == left
+
+
+def test_split_says_who_is_left_out(tmp_path, capsys):
+    path = _coco(tmp_path, ("a.png", "b.png"))
+    options = ["--out-train", tmp_path / "t.json", "--out-val", tmp_path / "v.json"]
+    assert _run("split", f"coco={path}", *options, "--val-share", "0.5") == 0
+    said = capsys.readouterr().out
+    assert "1 people without a labelled keypoint, left out by the reader" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        pytest.param(
+            {"--out-train": "labels.json"}, 2, "--out-train: .*labels them", id="input"
+        ),
+        pytest.param(
+            {"--out-val": "labels.json"}, 2, "--out-val: .*labels them", id="input, too"
+        ),
+        pytest.param({"--out-val": "a.txt"}, 2, r"\.json, found .*a.txt", id="name"),
+        pytest.param({"--out-val": "t.json"}, 2, "expected two files", id="same"),
+        pytest.param({"--out-val": "labels.json/v.json"}, 1, "cannot write", id="file"),
+        pytest.param({"--val-share": "0.95"}, 1, "found 5 in all", id="all held out"),
+        pytest.param({"--val-share": "1"}, 2, "--val-share", id="share"),
+    ],
+)
+def test_split_with_wrong_arguments(change, code, message, tmp_path, capsys):
+    spec = _two_in_each_picture(tmp_path)
+    labels = (tmp_path / "labels.json").read_bytes()
+    given = {"--out-train": "t.json", "--out-val": "v.json", **change}
+    words = [
+        word if option == "--val-share" else str(tmp_path / word)
+        for option, word in given.items()
+    ]
+    options = [word for pair in zip(given, words, strict=True) for word in pair]
+    assert _run("split", spec, *options) == code
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert (tmp_path / "labels.json").read_bytes() == labels
+    assert not (tmp_path / "t.json").exists()
+
+
+def test_split_of_drawn_people(tmp_path, capsys):
+    options = ["--out-train", tmp_path / "t.json", "--out-val", tmp_path / "v.json"]
+    assert _run("split", "stick_people:1-4", *options) == 2
+    assert "picture files, found a drawn one" in capsys.readouterr().err
 
 
 def test_show_draws_with_the_configured_heatmaps(tmp_path, capsys):
@@ -342,7 +546,8 @@ def test_show_draws_with_the_configured_heatmaps(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["data"], ["data", "check"], ["data", "show"], ["data", "clean"]]
+    "words",
+    [["data"], *(["data", verb] for verb in ("check", "show", "clean", "split"))],
 )
 def test_help_loads_nothing_heavy(words):
     code = (

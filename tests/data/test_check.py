@@ -5,7 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tinypose.data.box_checks import check_box_in_picture, corner_boxes
 from tinypose.data.check import KINDS, CheckReport, check_samples
+from tinypose.data.crops import CropDataset
 from tinypose.data.duplicates import fingerprint, similar_pairs
 from tinypose.data.facing import (
     SURPRISING,
@@ -15,8 +17,9 @@ from tinypose.data.facing import (
 )
 from tinypose.data.label_checks import Problem
 from tinypose.data.sample import Sample, labelled_box
+from tinypose.errors import TinyposeError
 from tinypose.images import write_image
-from tinypose.skeletons import LSP
+from tinypose.skeletons import LSP, Skeleton
 
 HW = (96, 80)
 
@@ -31,6 +34,9 @@ STANDING = np.array(
     ],
     np.float64,
 )
+
+
+STANDING_BOX = (28, 18, 24, 60)
 
 
 def _picture(seed):
@@ -99,6 +105,139 @@ def test_a_few_missing_pictures_do_not_stop_training():
     gone = tuple(Problem("missing_picture", f"p{i}", "gone") for i in range(5))
     assert CheckReport(100, 100, gone).blockers == []
     assert len(CheckReport(99, 99, gone).blockers) == 1
+
+
+def test_people_of_the_same_name_count_each():
+    gone = tuple(Problem("missing_picture", f"p{i % 3}", "gone") for i in range(12))
+    assert "of 12 of 200 people" in CheckReport(200, 200, gone).blockers[0]
+
+
+@pytest.mark.parametrize(
+    ("box", "kind", "detail"),
+    [
+        pytest.param(STANDING_BOX, None, "", id="tight"),
+        pytest.param((-2, 5, 84, 90), None, "", id="the whole picture, and a bit"),
+        pytest.param((80, 5, 20, 60), "box_outside", "20x60 at 80, 5", id="beside"),
+        pytest.param((10, -70, 40, 60), "box_outside", "80x96", id="above"),
+        pytest.param(
+            (30, 55, 25, 25), "odd_box", "10 of 14 labelled keypoints", id="legs"
+        ),
+        pytest.param((20, 10, 90, 90), "odd_box", "% of a box of", id="far beyond"),
+    ],
+)
+def test_boxes_that_do_not_fit(box, kind, detail):
+    sample = replace(_person("p1"), box_xywh=np.array(box, np.float64))
+    report = check_samples([sample])
+    found = [(problem.kind, problem.sample_id) for problem in report.problems]
+    assert found == ([(kind, "p1")] if kind else [])
+    assert all(detail in problem.detail for problem in report.problems)
+
+
+def test_boxes_beside_their_pictures_stop_training():
+    beside = [
+        replace(_person(f"p{i}"), box_xywh=np.array([90.0, 5, 20, 60]))
+        for i in range(2)
+    ]
+    good = [_person(f"p{i}") for i in range(2, 40)]
+    assert check_samples([*beside, *good]).blockers == []
+    (reason,) = check_samples([*beside, *good[1:]]).blockers
+    assert reason.startswith("the boxes of 2 of 39 people are outside their pictures;")
+    mixed = (Problem("box_outside", "p0", ""), Problem("missing_picture", "p1", ""))
+    (reason,) = CheckReport(39, 39, mixed).blockers
+    assert reason.startswith("the pictures of 1 of 39 people do not read and the boxes")
+    with pytest.raises(TinyposeError, match=r"2 of 39 people.*p0: expected a box that"):
+        CropDataset([*beside, *good[1:]], (64, 48))
+    assert CropDataset([*beside, *good], (64, 48)).unreadable == ["p0", "p1"]
+
+
+def test_nobody_without_labels_has_a_wrong_box():
+    far = np.array([900.0, 5, 20, 60])
+    report = check_samples([replace(_person("p0", visible=0), box_xywh=far)])
+    assert [problem.kind for problem in report.problems] == ["no_keypoints"]
+
+
+def _boxed(number, as_corners):
+    """Return a person in the middle of the picture, with a loose box."""
+    points = np.add(STANDING, (number, -number))
+    x, y, width, height = np.add(labelled_box(points, np.full(14, 2)), (-3, -3, 6, 6))
+    box = (x, y, x + width, y + height) if as_corners else (x, y, width, height)
+    return replace(_person(f"p{number}", points=points), box_xywh=np.array(box))
+
+
+@pytest.mark.parametrize(
+    ("num_corners", "num_others", "found"), [(6, 0, 6), (4, 2, 4), (2, 0, 0)]
+)
+def test_corners_written_as_boxes(num_corners, num_others, found):
+    corners = [_boxed(i, True) for i in range(num_corners)]
+    # None of these lies far beyond the picture, nor misses a keypoint.
+    assert all(check_box_in_picture(s, (200, 200)) is None for s in corners)
+    others = [_boxed(i, False) for i in range(num_corners, num_corners + num_others)]
+    problems = list(corner_boxes([*corners, *others]))
+    assert [p.sample_id for p in problems] == [f"p{i}" for i in range(found)]
+    assert all("write x, y, width, height" in p.detail for p in problems)
+
+
+def test_boxes_that_are_none_of_corners():
+    good = [_boxed(i, False) for i in range(6)]
+    # Somebody large, of whom the face alone is labelled.
+    face = np.where(np.arange(14) < 12, 0, 2).astype(np.uint8)
+    large = replace(_person("p9", visible=face), box_xywh=np.array([20.0, 14, 58, 80]))
+    assert list(corner_boxes(good)) == list(corner_boxes([large] * 6)) == []
+
+
+def test_corners_are_told_once_per_person():
+    report = check_samples([_boxed(i, True) for i in range(6)])
+    odd = [problem.sample_id for problem in report.of_kind("odd_box")]
+    assert sorted(odd) == [f"p{i}" for i in range(6)]
+    assert "fit: write x, y, width, height" in report.of_kind("odd_box")[0].detail
+
+
+def test_few_keypoints_are_fewer_than_the_set_has():
+    skeleton = Skeleton(name="pair", names=("a", "b"))
+
+    def person(number, visible):
+        return Sample(
+            sample_id=f"p{number}",
+            picture=partial(_picture, number),
+            skeleton=skeleton,
+            keypoints_xy=np.array([[10.0, 10], [40, 60]]),
+            visible=np.array(visible, np.uint8),
+            box_xywh=np.array([9.0, 9, 32, 52]),
+        )
+
+    both = [person(i, (2, 2)) for i in range(3)]
+    assert _found(both) == []
+    assert _found([*both, person(3, (2, 0))]) == [("few_keypoints", "p3")]
+    assert _found([person(i, (2, 0)) for i in range(3)]) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "noted"),
+    [
+        (("links_ohr", "rechts_ohr"), True),
+        (("lear", "rear"), False),
+        (("wrist", "thumb"), False),
+        (("left_ear",), False),
+    ],
+)
+def test_sides_that_make_no_pairs_are_noted(names, noted):
+    skeleton = Skeleton.from_dict({"name": "own", "keypoints": names})
+    count = len(names)
+    person = Sample(
+        sample_id="p0",
+        picture=partial(_picture, 0),
+        skeleton=skeleton,
+        keypoints_xy=np.array([[10.0, 10], [40, 60]])[:count],
+        visible=np.full(count, 2, np.uint8),
+        box_xywh=np.array([9.0, 9, 32, 52]),
+    )
+    report = check_samples([person])
+    assert report.problems == ()
+    assert report.to_dict()["notes"] == list(report.notes)
+    assert len(report.notes) == noted
+    if noted:
+        assert "flip_pairs: [[left_ear, right_ear]]" in report.notes[0]
+        assert "augment.flip_probability=0" in report.notes[0]
 
 
 def test_nobody_labelled_stops_training():

@@ -370,7 +370,7 @@ def test_a_few_unreadable_pictures_are_left_out_by_name() -> None:
 
 
 def test_many_unreadable_pictures_are_an_error() -> None:
-    with pytest.raises(TinyposeError, match=r"2 of 5 pictures do not read.*data check"):
+    with pytest.raises(TinyposeError, match=r"2 of 5 people are of no use.*data check"):
         CropDataset([sample(0), sample(1), sample(2), broken(1), broken(2)], HW)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from tinypose.data.augment import NO_AUGMENT
 from tinypose.data.check import CheckReport, check_samples
 from tinypose.data.label_checks import Problem
 from tinypose.data.show import (
+    CELL_HW,
+    MAX_ROWS,
     CropView,
     augmented_row,
     choose_samples,
@@ -16,6 +19,7 @@ from tinypose.data.show import (
     write_check,
 )
 from tinypose.data.stick_people import stick_people
+from tinypose.drawing.numbers import keypoint_list
 from tinypose.errors import TinyposeError
 from tinypose.images import read_image
 
@@ -59,9 +63,52 @@ def test_sheets_are_written(tmp_path, people):
     assert [file.name for file in files] == ["labels.jpg", "augmented.jpg"]
     labels, augmented = (read_image(file) for file in files)
     assert labels.shape[1] > 2 * 256
+    # The names of all keypoints are listed below.
+    listed = keypoint_list([people[0].skeleton], labels.shape[1])
+    difference = labels[-len(listed) :].astype(int) - listed
+    assert np.abs(difference).mean() < 5
     # Two rows of four cells.
     assert augmented.shape[0] > 2 * 256
     assert augmented.shape[1] > 4 * 256
+
+
+def test_suspect_boxes_are_drawn_wherever_they_lie(people):
+    away = replace(people[0], box_xywh=np.array([300.0, 10, 30, 40]))
+    problem = Problem("box_outside", "p", "beside")
+    sheet = suspects_sheet([problem], {"p": away}).astype(int)
+    # Orange lines of the box, right of the people in colour.
+    box = (np.abs(sheet - (255, 200, 0)).max(axis=2) < 8).nonzero()[1]
+    assert box.size > 20
+    assert box.min() > 128
+
+
+def test_many_samples_fill_several_sheets(tmp_path, people, monkeypatch):
+    monkeypatch.setattr("tinypose.data.show.MAX_ROWS", 4)
+    files = show_samples(tmp_path, choose_samples(people, 6), VIEW)
+    assert [file.name for file in files] == [
+        "labels.jpg",
+        "augmented.jpg",
+        "labels_2.jpg",
+        "augmented_2.jpg",
+    ]
+    first, second = (read_image(file).shape[0] for file in files[1::2])
+    assert second * 1.9 < first < second * 2.1
+
+
+def test_the_rows_of_a_sheet_are_not_too_many_for_a_jpeg():
+    assert MAX_ROWS * (CELL_HW[0] + 40) < 65500
+
+
+def test_names_that_utf8_cannot_hold_are_written(tmp_path, people):
+    name = "g\udce9.png#1"
+    odd = replace(people[0], sample_id=name)
+    problem = Problem("long_limb", name, "in g\udce9")
+    report = CheckReport(1, 1, (problem,), notes=("of g\udce9",))
+    page, data, sheet = write_check(tmp_path, report, [odd])
+    assert page.read_text("utf-8").count("g\\udce9") == 3
+    value = json.loads(data.read_text("utf-8"))["problems"][0]
+    assert value["sample_id"] == "g\\udce9.png#1"
+    assert sheet.exists()
 
 
 def test_check_is_written_as_json_page_and_pictures(tmp_path, people):

@@ -1,4 +1,4 @@
-"""``tinypose data``: check labelled data, look at it and clean it."""
+"""``tinypose data``: check labelled data, look at it, clean it and split it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinypose.cli.console import progress_bar
+from tinypose.cli.data_options import (
+    DataOption,
+    Limit,
+    Specs,
+    common_folder,
+    count_skipped,
+    join_specs,
+    require_one_skeleton,
+    require_specs,
+    spare_labels,
+)
+from tinypose.cli.data_split import split
 from tinypose.errors import TinyposeError, UsageError
+from tinypose.files import printable, require_writable
 
 if TYPE_CHECKING:
     from tinypose.data.check import CheckReport
@@ -18,25 +31,6 @@ if TYPE_CHECKING:
     from tinypose.skeletons import Skeleton
 
 app = typer.Typer(no_args_is_help=True)
-
-Specs = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="Labelled data, such as lsp=PATH or stick_people:1-500.",
-        metavar="NAME=PATH[:FIRST-LAST]...",
-    ),
-]
-DataOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="The same as an option, as the other commands have it; repeatable.",
-        metavar="NAME=PATH[:FIRST-LAST]",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(min=1, help="Take only N people, spread over the data."),
-]
 
 
 @app.command()
@@ -60,19 +54,24 @@ def check(
 
     Example:  tinypose data check lsp=data/lsp --out check
     """
-    chosen = _require(specs, data)
+    chosen = require_specs(specs, data)
+    if out is not None:
+        require_writable(out / "index.html")
 
     from tinypose.data.check import check_samples
     from tinypose.data.sources import load_data
 
     samples = load_data(chosen, limit=limit)
     with progress_bar("checking", len(samples)) as progress:
-        report = check_samples(samples, skipped=_skipped(chosen), progress=progress)
+        report = check_samples(
+            samples, skipped=count_skipped(chosen), progress=progress
+        )
     _print_report(report)
     if out is not None:
         from tinypose.data.show import write_check
 
-        typer.echo(f"look at: {write_check(out, report, samples)[0]}")
+        page = write_check(out, report, samples)[0]
+        typer.echo(printable(f"look at: {page}"))
     for blocker in report.blockers:
         typer.echo(f"training cannot start: {blocker}", err=True)
     if report.blockers:
@@ -96,7 +95,8 @@ def show(
 
     Example:  tinypose data show lsp=data/lsp --out look
     """
-    chosen = _require(specs, data)
+    chosen = require_specs(specs, data)
+    require_writable(out / "labels.jpg")
 
     from tinypose.data.show import choose_samples, show_samples
     from tinypose.data.sources import load_data
@@ -108,7 +108,7 @@ def show(
     labelled = [sample for sample in samples if (sample.visible > 0).any()]
     picked = choose_samples(labelled or samples, count, seed)
     for path in show_samples(out, picked, view):
-        typer.echo(f"look at: {path}")
+        typer.echo(printable(f"look at: {path}"))
 
 
 @app.command()
@@ -134,7 +134,9 @@ def clean(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Without labelled data: the pictures that the predictions name.",
+            help="Without labelled data: the pictures that the predictions name. "
+            "With judges alone, who find one person in each by themselves: all "
+            "right in this folder.",
             metavar="DIR",
         ),
     ] = None,
@@ -160,14 +162,16 @@ def clean(
 
     Where models agree with each other, they confirm a label, replace an
     outlier or fill a gap; where they do not, the label stays. Without labelled
-    data, pictures are labelled by the models alone. The result trains like any
-    other data. A model of your own helps, too, as one judge among others.
+    data, pictures are labelled by the models alone: in the boxes that the
+    predictions name, or, with judges alone, one person a picture. The result
+    trains like any other data. A model of your own helps, too, as one judge among
+    others.
 
     Example:  tinypose data clean lspet=data/lspet --predictions teachers.npz
     --judge medium --out lspet_clean.json
     """
     from tinypose.data.clean import clean_samples
-    from tinypose.data.clean_report import summary, write_clean_report
+    from tinypose.data.clean_report import REPORT_NAME, summary, write_clean_report
     from tinypose.data.coco_writer import write_coco
     from tinypose.data.teachers import (
         ignore_keypoints,
@@ -176,6 +180,11 @@ def clean(
         read_predictions,
         unlabelled_samples,
     )
+    from tinypose.evaluation.found_people import (
+        found_boxes,
+        keep_agreed,
+        picture_samples,
+    )
 
     if out.suffix != ".json":
         raise UsageError(f"--out: expected a name ending in .json, found {out}")
@@ -183,15 +192,12 @@ def clean(
         raise UsageError(
             "expected --predictions FILE, --judge MODEL or both, found neither"
         )
-    chosen = _join(specs, data)
-    _spare_labels(out, chosen)
+    chosen = join_specs(specs, data)
+    spare_labels(out, chosen)
+    for path in (out, *([report / REPORT_NAME] if report else [])):
+        require_writable(path)
     labelled, target = _labelled(chosen, images, skeleton)
     said = read_predictions(predictions, target) if predictions else None
-    if not labelled and said is None:
-        raise UsageError(
-            "--images: expected --predictions FILE, too, which names the pictures, "
-            "found --judge alone"
-        )
     judges = _open_judges(judge or [])
     names = [teacher.name for teacher in said.teachers] if said else []
     names += [name for name, _ in judges]
@@ -202,21 +208,37 @@ def clean(
             f"{names[0]} alone; add one with --judge MODEL"
         )
     ignored = parse_ignored(ignore or [], names, target)
-    samples = labelled or unlabelled_samples(said, images or Path(), target)
-    folder = images or _common_folder(samples)
+    # Without labels and boxes, the judges must find the people.
+    is_search = not labelled and said is None
+    if said is not None:
+        samples = labelled or unlabelled_samples(said, images or Path(), target)
+    else:
+        samples = labelled or picture_samples(images or Path(), target)
+    folder = images or common_folder(samples)
     teachers = [*(match_rows(said, samples) if said else ())]
-    teachers += _ask(judges, samples)
+    teachers += _ask(judges, samples, is_search)
+    samples = found_boxes(samples, teachers) if is_search else samples
     teachers = ignore_keypoints(teachers, ignored)
     with progress_bar("cleaning", len(samples)) as progress:
         cleaned = clean_samples(
             samples, teachers, tolerance=tolerance, progress=progress
         )
+    if is_search:
+        cleaned = keep_agreed(cleaned, teachers)
+        typer.echo(
+            f"one person in each of {len(cleaned)} pictures, of {len(samples)}; in the "
+            "others the judges do not see the same one"
+        )
     write_coco(out, [person.after for person in cleaned], folder)
     for line in summary(cleaned):
         typer.echo(line)
-    typer.echo(f"train with  --data coco={out},images={folder}")
+    typer.echo(printable(f"train with  --data coco={out},images={folder}"))
     if report is not None:
-        typer.echo(f"look at: {write_clean_report(report, cleaned)}")
+        picture = write_clean_report(report, cleaned)
+        typer.echo(printable(f"look at: {picture}"))
+
+
+app.command()(split)
 
 
 def _open_judges(models: Sequence[str]) -> "list[tuple[str, Predictor]]":
@@ -237,29 +259,26 @@ def _expect_distinct(names: Sequence[str]) -> None:
 
 
 def _ask(
-    judges: "Sequence[tuple[str, Predictor]]", samples: "Sequence[Sample]"
+    judges: "Sequence[tuple[str, Predictor]]",
+    samples: "Sequence[Sample]",
+    is_search: bool,
 ) -> "list[Teacher]":
-    """Return what the judges say about the people."""
+    """Return what the judges say about the people.
+
+    Args:
+        judges: The models, by name.
+        samples: The people.
+        is_search: Whether the judges must find them, without boxes.
+    """
+    from tinypose.evaluation.found_people import SearchingPredictor
     from tinypose.evaluation.people import judge_people
 
     said = []
-    for name, predictor in judges:
+    for name, model in judges:
+        judge = SearchingPredictor(model) if is_search else model
         with progress_bar(f"asking {name}", len(samples)) as progress:
-            said.append(judge_people(predictor, samples, name=name, progress=progress))
+            said.append(judge_people(judge, samples, name=name, progress=progress))
     return said
-
-
-def _spare_labels(out: Path, specs: list[str]) -> None:
-    """Raise a UsageError if the cleaned labels would overwrite the given ones."""
-    from tinypose.data.sources import parse_spec
-
-    for spec in specs:
-        path = parse_spec(spec).path
-        if path is not None and path.resolve() == out.resolve():
-            raise UsageError(
-                f"--out: expected a new file, found the labels themselves, {out}; "
-                "choose another name"
-            )
 
 
 def _labelled(
@@ -281,41 +300,8 @@ def _labelled(
             )
         return [], load_skeleton(skeleton)
     samples = load_data(specs)
-    skeletons = {sample.skeleton.names: sample.skeleton for sample in samples}
-    if len(skeletons) > 1:
-        found = " and ".join(skeleton.name for skeleton in skeletons.values())
-        raise UsageError(
-            f"expected data of one skeleton, found {found}; clean one set at a time"
-        )
+    require_one_skeleton(samples)
     return samples, samples[0].skeleton
-
-
-def _common_folder(samples: "Sequence[Sample]") -> Path:
-    """Return the folder that holds all pictures."""
-    import os
-
-    folders = set()
-    for sample in samples:
-        if not isinstance(sample.picture, Path):
-            raise UsageError(
-                "expected people in picture files, found a drawn one, "
-                f"{sample.sample_id}"
-            )
-        folders.add(os.path.abspath(sample.picture.parent))
-    return Path(os.path.commonpath(folders))
-
-
-def _join(specs: list[str] | None, data: list[str] | None) -> list[str]:
-    return [*(specs or []), *(data or [])]
-
-
-def _require(specs: list[str] | None, data: list[str] | None) -> list[str]:
-    joined = _join(specs, data)
-    if not joined:
-        raise UsageError(
-            "expected labelled data such as lsp=PATH or stick_people, found none"
-        )
-    return joined
 
 
 def _crop_view(config: Path | None, seed: int) -> "tuple[CropView, str | None]":
@@ -323,11 +309,11 @@ def _crop_view(config: Path | None, seed: int) -> "tuple[CropView, str | None]":
     from tinypose.cli.quiet import load_keras
 
     load_keras()  # the true heatmaps are made by the code that training uses
-    from tinypose.config import Config, load_config
+    from tinypose.config import Config, find_config, load_config
     from tinypose.data.show import CropView
     from tinypose.models import FAMILIES
 
-    settings = load_config(config) if config else Config()
+    settings = load_config(find_config(config)) if config else Config()
     codecs = FAMILIES[settings.family].codecs(settings.model)
     view = CropView(
         input_hw=settings.model.input_hw,
@@ -337,27 +323,6 @@ def _crop_view(config: Path | None, seed: int) -> "tuple[CropView, str | None]":
         seed=seed,
     )
     return view, settings.skeleton if config else None
-
-
-def _skipped(specs: Sequence[str]) -> dict[str, int]:
-    """Return how many people the readers leave out of the files, by reason."""
-    from tinypose.data import ai_challenger, coco, mpii
-    from tinypose.data.sources import parse_spec
-
-    counters = {
-        "ai_challenger": ai_challenger.count_skipped,
-        "coco": coco.count_skipped,
-        "mpii": mpii.count_skipped,
-    }
-    total: dict[str, int] = {}
-    for spec in specs:
-        parsed = parse_spec(spec)
-        if parsed.path is None or parsed.name not in counters:
-            continue
-        counts = counters[parsed.name](parsed.path)
-        for reason, number in counts.items():
-            total[reason] = total.get(reason, 0) + number
-    return total
 
 
 def _print_report(report: "CheckReport") -> None:
@@ -375,11 +340,14 @@ def _print_report(report: "CheckReport") -> None:
     for kind, count in report.counts().items():
         if count:
             worst = report.of_kind(kind)[0]
-            example = f"{worst.sample_id}: {worst.detail}"
+            example = printable(f"{worst.sample_id}: {worst.detail}")
             table.add_row(str(count), KINDS[kind], escape(example))
     for reason, count in report.skipped.items():
         if count:
             table.add_row(str(count), f"{reason}, left out by the reader", "")
     console = Console(highlight=False)
     console.print(f"{report.num_samples} people in {report.num_pictures} pictures")
-    console.print(table if table.row_count else "nothing wrong found")
+    wrong = table.row_count or report.notes
+    console.print(table if wrong else "nothing wrong found")
+    for note in report.notes:
+        console.print(f"note: {escape(printable(note))}")

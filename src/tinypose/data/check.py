@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypose.data.advice import mirror_advice
+from tinypose.data.augment import DEFAULT_AUGMENT
+from tinypose.data.box_checks import BOX_KINDS, check_box_in_picture, corner_boxes
 from tinypose.data.crops import MAX_UNREADABLE
 from tinypose.data.duplicates import fingerprint, similar_pairs
 from tinypose.data.facing import (
@@ -26,7 +29,7 @@ from tinypose.data.label_checks import Problem, check_labels, outside_picture
 from tinypose.data.parallel import ordered_map
 from tinypose.data.sample import Sample
 from tinypose.errors import TinyposeError
-from tinypose.files import explain_os_errors, require_file
+from tinypose.files import explain_os_errors, printable, require_file
 from tinypose.images import MAX_FILE_BYTES, Image, decode_image
 
 KINDS = {
@@ -36,6 +39,8 @@ KINDS = {
     "no_keypoints": "people have no labelled keypoint",
     "few_keypoints": "people have very few labelled keypoints",
     "tiny_person": "people are too small to show limbs",
+    "box_outside": "people have a box outside the picture",
+    "odd_box": "people have a box that does not fit labels or picture",
     "outside_picture": "people have labels outside the picture",
     "long_limb": "people have an implausibly long limb",
     "twisted_trunk": "people have shoulders and hips that disagree on left/right",
@@ -56,12 +61,14 @@ class CheckReport:
         num_pictures: Different pictures among them.
         problems: By kind, in the order of ``KINDS``, the worst first.
         skipped: People that the readers left out, by reason.
+        notes: What to do about the set as a whole.
     """
 
     num_samples: int
     num_pictures: int
     problems: tuple[Problem, ...]
     skipped: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Return how many problems of each kind there are, zeros included."""
@@ -78,19 +85,19 @@ class CheckReport:
     def blockers(self) -> list[str]:
         """Reasons why training cannot start; empty when it can."""
         counts, reasons = self.counts(), []
-        unreadable = {
-            problem.sample_id
-            for problem in self.problems
-            if problem.kind in ("missing_picture", "damaged_picture")
-        }
+        unreadable = counts["missing_picture"] + counts["damaged_picture"]
+        beside = counts["box_outside"]
         labelled = self.num_samples - counts["no_keypoints"]
         if labelled == 0:
             reasons.append("nobody has a labelled keypoint")
-        if len(unreadable) > MAX_UNREADABLE * labelled:
-            reasons.append(
-                f"the pictures of {len(unreadable)} of {self.num_samples} people do "
-                f"not read; training stops above {MAX_UNREADABLE:.0%}"
-            )
+        if unreadable + beside > MAX_UNREADABLE * labelled:
+            of_all = f"of {self.num_samples} people"
+            found = {
+                f"the pictures of {unreadable} {of_all} do not read": unreadable,
+                f"the boxes of {beside} {of_all} are outside their pictures": beside,
+            }
+            shown = " and ".join(text for text, number in found.items() if number)
+            reasons.append(f"{shown}; training stops above {MAX_UNREADABLE:.0%}")
         return reasons
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,8 +108,13 @@ class CheckReport:
             "blockers": self.blockers,
             "counts": self.counts(),
             "skipped": dict(self.skipped),
+            "notes": list(self.notes),
             "problems": [
-                {"kind": p.kind, "sample_id": p.sample_id, "detail": p.detail}
+                {
+                    "kind": p.kind,
+                    "sample_id": printable(p.sample_id),
+                    "detail": printable(p.detail),
+                }
                 for p in self.problems
             ],
         }
@@ -126,6 +138,8 @@ def check_samples(
         groups.setdefault(sample.picture, []).append(sample)
     views = _look_at_all(list(groups.values()), progress)
     problems = [problem for view in views for problem in view.problems]
+    known = {p.sample_id for p in problems if p.kind in BOX_KINDS}
+    problems += [p for p in corner_boxes(samples) if p.sample_id not in known]
     problems += [
         *check_labels(samples),
         *_wrong_facing([face for view in views for face in view.faces]),
@@ -133,7 +147,20 @@ def check_samples(
     ]
     order = {kind: position for position, kind in enumerate(KINDS)}
     problems.sort(key=lambda problem: (order[problem.kind], -problem.severity))
-    return CheckReport(len(samples), len(groups), tuple(problems), skipped or {})
+    return CheckReport(
+        num_samples=len(samples),
+        num_pictures=len(groups),
+        problems=tuple(problems),
+        skipped=skipped or {},
+        notes=_notes(samples),
+    )
+
+
+def _notes(samples: Sequence[Sample]) -> tuple[str, ...]:
+    often = DEFAULT_AUGMENT.flip_probability
+    skeletons = dict.fromkeys(sample.skeleton for sample in samples)
+    notes = (mirror_advice(skeleton, often) for skeleton in skeletons)
+    return tuple(note for note in notes if note)
 
 
 class _Face(NamedTuple):
@@ -175,14 +202,18 @@ def _look(group: Sequence[Sample]) -> _View:
         kind = "missing_picture" if gone else "damaged_picture"
         problems = [Problem(kind, sample.sample_id, str(error)) for sample in group]
         return _View(first.sample_id, problems, [], None, None)
-    outside = [outside_picture(sample, image.shape[:2]) for sample in group]
+    hw = image.shape[:2]
+    found = [
+        *(outside_picture(sample, hw) for sample in group),
+        *(check_box_in_picture(sample, hw) for sample in group),
+    ]
     faces = []
     for sample in group:
         turns = trunk_turns(sample)
         if turns is not None:
             patch = head_patch(image, sample)
             faces.append(_Face(sample.sample_id, turns[0], patch))
-    problems = [problem for problem in outside if problem is not None]
+    problems = [problem for problem in found if problem is not None]
     problems += _other_size(first, image)
     return _View(first.sample_id, problems, faces, digest, fingerprint(image))
 

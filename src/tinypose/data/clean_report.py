@@ -17,6 +17,7 @@ from tinypose.images import Image, warp_image, write_image
 
 MAX_PEOPLE = 48
 CELL_HW = (192, 192)
+REPORT_NAME = "clean.png"
 _AROUND = 1.5
 
 
@@ -59,7 +60,7 @@ def write_clean_report(folder: str | Path, cleaned: Sequence[CleanedSample]) -> 
         titles.append(f"{person.before.sample_id}: {_changes(person)} changed")
     if not cells:
         cells, titles = [np.zeros((*CELL_HW, 3), np.uint8)], ["no picture reads"]
-    path = Path(folder) / "clean.png"
+    path = Path(folder) / REPORT_NAME
     write_image(
         path, contact_sheet(cells, titles, columns=4, cell_hw=cells[0].shape[:2])
     )

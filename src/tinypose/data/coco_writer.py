@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinypose.data.coco import WEIGHTS
+from tinypose.data.coco import HEAD_SIZE, WEIGHTS
 from tinypose.data.sample import Sample
+from tinypose.data.upright_size import upright_hw
 from tinypose.errors import TinyposeError
 from tinypose.files import write_json
+from tinypose.geometry import usual_area
 
 
 def write_coco(path: str | Path, samples: Sequence[Sample], folder: Path) -> None:
@@ -16,6 +18,11 @@ def write_coco(path: str | Path, samples: Sequence[Sample], folder: Path) -> Non
 
     Names, left/right pairs and edges follow from the skeleton's names and
     edges. People without a label are written, too: readers leave them out.
+
+    COCO's tools need an ``area``, so where none is labelled it is what a person
+    usually fills of the box, as ``tinypose evaluate`` would take it; and the
+    pictures' sizes, read from the files where the labels do not state them.
+    ``head_size`` and ``keypoint_weights`` are keys of ours.
 
     Args:
         path: The JSON file.
@@ -26,16 +33,18 @@ def write_coco(path: str | Path, samples: Sequence[Sample], folder: Path) -> Non
         TinyposeError: a picture is no file inside ``folder``, or the file
             cannot be written.
     """
-    images: dict[str, int] = {}
+    images: dict[str, dict[str, Any]] = {}
     annotations = []
     for number, sample in enumerate(samples, 1):
         name = _relative(sample, folder)
-        image_id = images.setdefault(name, len(images) + 1)
-        annotations.append(_annotation(sample, number, image_id))
+        if name not in images:
+            image = {"id": len(images) + 1, "file_name": name}
+            images[name] = image | _picture_size(sample)
+        annotations.append(_annotation(sample, number, images[name]["id"]))
     skeleton = samples[0].skeleton
     edges = [[a + 1, b + 1] for a, b in skeleton.edge_indices]
     content = {
-        "images": [{"id": i, "file_name": name} for name, i in images.items()],
+        "images": list(images.values()),
         "annotations": annotations,
         "categories": [
             {
@@ -66,11 +75,21 @@ def _annotation(sample: Sample, number: int, image_id: int) -> dict[str, Any]:
         "num_keypoints": int((sample.visible > 0).sum()),
         "keypoints": keypoints,
         "bbox": [round(value, 2) for value in box],
-        "area": sample.area or round(width * height, 1),
+        "area": sample.area or round(float(usual_area(sample.box_xywh)), 2),
     }
+    if sample.head_size is not None:
+        annotation[HEAD_SIZE] = round(sample.head_size, 2)
     if sample.weights is not None:
         annotation[WEIGHTS] = [round(float(weight), 3) for weight in sample.weights]
     return annotation
+
+
+def _picture_size(sample: Sample) -> dict[str, int]:
+    """Return the keys of the picture's size; none where it cannot be read."""
+    hw = sample.labelled_hw
+    if hw is None and isinstance(sample.picture, Path):
+        hw = upright_hw(sample.picture)
+    return {} if hw is None else {"width": hw[1], "height": hw[0]}
 
 
 def _relative(sample: Sample, folder: Path) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinypose.data.augment import DEFAULT_AUGMENT, Augmentation, AugmentConfig
 from tinypose.data.parallel import ordered_map
-from tinypose.data.sample import Sample
+from tinypose.data.sample import Sample, share_inside
 from tinypose.errors import TinyposeError
 from tinypose.geometry import (
     BOX_PADDING,
@@ -25,7 +25,7 @@ from tinypose.images import Image, warp_image
 
 MAX_CACHE_BYTES = 3 * 1024**3
 MAX_UNREADABLE = 0.05
-"""Largest fraction of unreadable pictures with which training still starts."""
+"""Largest fraction of pictures and boxes of no use with which training still starts."""
 
 ASPECT_SLACK = 1.05
 """How much the aspect ratio may differ between crops from the same cache."""
@@ -85,7 +85,8 @@ class CropDataset:
         progress: Called with the number of samples read so far.
 
     Raises:
-        TinyposeError: nobody is labelled, or too many pictures do not read.
+        TinyposeError: nobody is labelled, or too many pictures do not read or boxes
+            lie beside them.
     """
 
     def __init__(
@@ -212,8 +213,9 @@ class CropDataset:
                 progress(done)
         if len(self.unreadable) > MAX_UNREADABLE * len(samples):
             raise TinyposeError(
-                f"{len(self.unreadable)} of {len(samples)} pictures do not read "
-                f"(the first: {first_error}); run  tinypose data check  on the data"
+                f"the pictures or boxes of {len(self.unreadable)} of {len(samples)} "
+                f"people are of no use (the first: {first_error}); run  tinypose data "
+                "check  on the data"
             )
 
     def _cut_once(
@@ -245,6 +247,12 @@ class CropDataset:
 
     def _cut(self, sample: Sample) -> _Region:
         image = sample.load_image()
+        if not share_inside(sample.box_xywh, image.shape[:2]):
+            raise TinyposeError(
+                f"{sample.sample_id}: expected a box that overlaps the picture of "
+                f"{image.shape[1]} x {image.shape[0]} pixels, found "
+                f"{sample.box_xywh.round(1).tolist()}"
+            )
         plain = crop_affine(sample.box_xywh, self.input_hw, padding=self.padding)
         zoom = np.sqrt(abs(np.linalg.det(plain[:, :2])))
         half_xy = np.array(self.input_hw[::-1]) / 2

@@ -11,7 +11,7 @@ from tinypose.geometry import FloatArray
 from tinypose.skeletons import Skeleton
 
 FEW_KEYPOINTS = 4
-"""Fewer labelled keypoints than this tell little of a pose."""
+"""Fewer labelled keypoints than this tell little of a pose, where more are used."""
 
 TINY_SIDE = 24.0
 """A person smaller than this, in pixels, shows no limbs."""
@@ -51,22 +51,25 @@ class Problem(NamedTuple):
 
 def check_labels(samples: Sequence[Sample]) -> list[Problem]:
     """Return what is wrong with the labels of samples of any skeletons."""
-    problems = [problem for sample in samples for problem in _check_sample(sample)]
+    problems: list[Problem] = []
     by_skeleton: dict[Skeleton, list[Sample]] = {}
     for sample in samples:
         by_skeleton.setdefault(sample.skeleton, []).append(sample)
     for group in by_skeleton.values():
+        used = np.any([sample.visible > 0 for sample in group], axis=0)
+        few = min(FEW_KEYPOINTS, int(used.sum()))
+        problems += [problem for s in group for problem in _check_sample(s, few)]
         problems += _long_limbs(group)
     return [*problems, *_labelled_twice(samples)]
 
 
-def _check_sample(sample: Sample) -> Iterator[Problem]:
+def _check_sample(sample: Sample, few: int) -> Iterator[Problem]:
     name, labelled = sample.sample_id, sample.visible > 0
     count = int(labelled.sum())
     if count == 0:
         yield Problem("no_keypoints", name, "no keypoint is labelled")
         return
-    if count < FEW_KEYPOINTS:
+    if count < few:
         detail = f"{count} of {len(labelled)} keypoints are labelled"
         yield Problem("few_keypoints", name, detail, -count)
     side = float(sample.box_xywh[2:].max())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinypose.geometry import keypoints_box
+from tinypose.geometry import image_box, keypoints_box
 from tinypose.images import Image, read_image
 from tinypose.skeletons import Skeleton
 
@@ -98,3 +98,13 @@ def labelled_box(
     if not (visible > 0).any():
         return np.zeros(4)
     return keypoints_box(keypoints_xy, visible)
+
+
+def share_inside(box_xywh: NDArray[np.float64], image_hw: tuple[int, int]) -> float:
+    """Return how much of a box (4,) lies in a picture of (height, width), 0..1."""
+    # The box of one keypoint has no size.
+    side = np.maximum(box_xywh[2:], 1e-3)
+    picture = image_box(image_hw)
+    low = np.maximum(box_xywh[:2], picture[:2])
+    high = np.minimum(box_xywh[:2] + side, picture[:2] + picture[2:])
+    return float((np.maximum(high - low, 0.0) / side).prod())

@@ -7,29 +7,40 @@ training are spent on it.
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from tinypose.codecs.codec import Codec
 from tinypose.data.augment import Augmentation, AugmentConfig, draw_augmentation
+from tinypose.data.box_checks import BOX_KINDS
 from tinypose.data.check import KINDS, CheckReport
 from tinypose.data.crops import CropDataset
 from tinypose.data.label_checks import Problem
-from tinypose.data.sample import Sample
+from tinypose.data.sample import Sample, labelled_box
+from tinypose.drawing.numbers import keypoint_list, number_keypoints
 from tinypose.drawing.outputs import draw_output
-from tinypose.drawing.sheets import contact_sheet
+from tinypose.drawing.sheets import contact_sheet, letterbox, letterbox_affine
 from tinypose.drawing.skeletons import draw_pose
 from tinypose.errors import TinyposeError
-from tinypose.files import write_json, write_text
+from tinypose.files import printable, write_json, write_text
 from tinypose.geometry import BOX_PADDING, crop_affine, transform_points
 from tinypose.images import Image, warp_image, write_image
 
 CELL_HW = (256, 256)
+LABELS_HW = (320, 320)
+"""Of a whole picture, whose person may be small."""
+
+MAX_ROWS = 100
+"""Samples on one sheet; a JPEG of twice as many rows would be too high."""
+
 MAX_SUSPECTS = 24
 """People of each kind of problem that are drawn, the worst ones."""
 
 _AROUND = 1.6  # how much more than the person's box is drawn
+_BOX_COLOUR = (255, 200, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +75,11 @@ def choose_samples(
 def show_samples(folder: Path, chosen: dict[int, Sample], view: CropView) -> list[Path]:
     """Draw samples before and after augmentation, and write two sheets.
 
-    ``labels.jpg`` shows whole pictures with their labels. ``augmented.jpg``
+    ``labels.jpg`` shows whole pictures with their labels, which are numbered and
+    named below. ``augmented.jpg``
     has a row for each sample: the plain crop, two augmented ones, and the
-    second one's true heatmaps.
+    second one's true heatmaps. Of many samples there are several sheets,
+    ``labels_2.jpg`` and so on.
 
     Args:
         folder: Where the sheets go.
@@ -74,20 +87,35 @@ def show_samples(folder: Path, chosen: dict[int, Sample], view: CropView) -> lis
         view: What training makes of them.
 
     Returns:
-        The two files.
+        The files, two for each ``MAX_ROWS`` samples.
 
     Raises:
         TinyposeError: a picture does not read or a file cannot be written.
     """
-    titles = [sample.sample_id for sample in chosen.values()]
+    files = []
+    for start in range(0, len(chosen), MAX_ROWS):
+        part = dict(islice(chosen.items(), start, start + MAX_ROWS))
+        number = f"_{start // MAX_ROWS + 1}" if start else ""
+        files += _show_part(folder, part, view, number)
+    return files
+
+
+def _show_part(
+    folder: Path, chosen: dict[int, Sample], view: CropView, number: str
+) -> list[Path]:
+    """Write two sheets; see ``show_samples``."""
+    names = [printable(sample.sample_id) for sample in chosen.values()]
     pictures = [_labelled(sample) for sample in chosen.values()]
-    labels = folder / "labels.jpg"
-    write_image(labels, contact_sheet(pictures, titles, columns=4, cell_hw=CELL_HW))
+    sheet = contact_sheet(pictures, names, columns=4, cell_hw=LABELS_HW)
+    skeletons = list(dict.fromkeys(sample.skeleton for sample in chosen.values()))
+    sheet = np.concatenate([sheet, keypoint_list(skeletons, sheet.shape[1])])
+    labels = folder / f"labels{number}.jpg"
+    write_image(labels, sheet)
     cells, captions = [], []
-    for position, sample in chosen.items():
+    for name, (position, sample) in zip(names, chosen.items(), strict=True):
         cells += augmented_row(sample, position, view)
-        captions += [sample.sample_id, "augmented", "augmented", "true heatmaps"]
-    augmented = folder / "augmented.jpg"
+        captions += [name, "augmented", "augmented", "true heatmaps"]
+    augmented = folder / f"augmented{number}.jpg"
     write_image(augmented, contact_sheet(cells, captions, columns=4, cell_hw=CELL_HW))
     return [labels, augmented]
 
@@ -160,11 +188,12 @@ def suspects_sheet(
     for problem in problems:
         names = [problem.sample_id, *([problem.other] if problem.other else [])]
         try:
-            drawn = [_around(by_name[name]) for name in names]
+            around = _box if problem.kind in BOX_KINDS else _around
+            drawn = [around(by_name[name]) for name in names]
         except TinyposeError:
             continue
         cells.append(np.concatenate(drawn, axis=1))
-        titles.append(" = ".join(names))
+        titles.append(printable(" = ".join(names)))
         if len(cells) == MAX_SUSPECTS:
             break
     if not cells:
@@ -175,20 +204,35 @@ def suspects_sheet(
 
 
 def _labelled(sample: Sample) -> Image:
+    """Return a cell that holds the whole picture with its numbered labels."""
     image = sample.load_image()
-    return draw_pose(
-        image,
-        sample.keypoints_xy,
-        sample.skeleton,
-        visible=sample.visible,
-        enlarge_to=CELL_HW[0],
-    )
+    affine = letterbox_affine(image.shape[:2], LABELS_HW)
+    keypoints_xy = transform_points(affine, sample.keypoints_xy)
+    skeleton, visible = sample.skeleton, sample.visible
+    cell = letterbox(image, LABELS_HW)
+    cell = draw_pose(cell, keypoints_xy, skeleton, visible=visible)
+    return number_keypoints(cell, keypoints_xy, skeleton, visible)
 
 
 def _around(sample: Sample) -> Image:
     """Return a square around a person, with the labels."""
     affine = crop_affine(sample.box_xywh, CELL_HW, padding=_AROUND)
     crop = warp_image(sample.load_image(), affine, CELL_HW)
+    keypoints_xy = transform_points(affine, sample.keypoints_xy)
+    return draw_pose(crop, keypoints_xy, sample.skeleton, visible=sample.visible)
+
+
+def _box(sample: Sample) -> Image:
+    """Return a square around a person's labels and box, with both."""
+    boxes = labelled_box(sample.keypoints_xy, sample.visible), sample.box_xywh
+    low = np.min([box[:2] for box in boxes], axis=0)
+    high = np.max([box[:2] + box[2:] for box in boxes], axis=0)
+    affine = crop_affine([*low, *(high - low)], CELL_HW, padding=_AROUND)
+    crop = warp_image(sample.load_image(), affine, CELL_HW)
+    x, y, width, height = sample.box_xywh
+    corners = transform_points(affine, [[x, y], [x + width, y + height]])
+    first, last = np.round(corners).astype(int).tolist()
+    cv2.rectangle(crop, first, last, _BOX_COLOUR, 2)
     keypoints_xy = transform_points(affine, sample.keypoints_xy)
     return draw_pose(crop, keypoints_xy, sample.skeleton, visible=sample.visible)
 
@@ -209,6 +253,7 @@ def _page(report: CheckReport, sheets: dict[str, Path]) -> str:
     rows += [(n, f"{reason}, left out") for reason, n in report.skipped.items() if n]
     table = "".join(f"<tr><td>{n}<td>{html.escape(text)}" for n, text in rows)
     blockers = "".join(f"<p><b>{html.escape(b)}</b></p>" for b in report.blockers)
+    notes = "".join(f"<p>{html.escape(printable(note))}</p>" for note in report.notes)
     parts = []
     for kind, count in report.counts().items():
         if not count:
@@ -217,7 +262,7 @@ def _page(report: CheckReport, sheets: dict[str, Path]) -> str:
         if kind in sheets:
             parts.append(f'<img src="{sheets[kind].name}" alt="{KINDS[kind]}">')
         lines = "".join(
-            f"<li>{html.escape(p.sample_id)}: {html.escape(p.detail)}"
+            f"<li>{html.escape(printable(f'{p.sample_id}: {p.detail}'))}"
             for p in report.of_kind(kind)
         )
         parts.append(
@@ -227,5 +272,5 @@ def _page(report: CheckReport, sheets: dict[str, Path]) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>Data check</title><style>{_STYLE}</style><h1>Data check</h1>"
-        f"{blockers}<table>{table}</table>{''.join(parts)}</html>\n"
+        f"{blockers}{notes}<table>{table}</table>{''.join(parts)}</html>\n"
     )

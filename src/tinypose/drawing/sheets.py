@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from tinypose.geometry import FloatArray
 from tinypose.images import Image
 
 Colour = tuple[int, int, int]
@@ -70,16 +71,34 @@ def contact_sheet(
 
 def letterbox(image: Image, output_hw: tuple[int, int]) -> Image:
     """Return a picture resized to fit ``output_hw``, with bars, uncropped."""
-    height, width = image.shape[:2]
-    scale = min(output_hw[0] / height, output_hw[1] / width)
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    size, (left, top) = _fit(image.shape[:2], output_hw)
+    shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     boxed = np.full((*output_hw, 3), BACKGROUND, np.uint8)
-    top, left = (output_hw[0] - size[1]) // 2, (output_hw[1] - size[0]) // 2
     boxed[top : top + size[1], left : left + size[0]] = cv2.resize(
         image, size, interpolation=method
     )
     return boxed
+
+
+def letterbox_affine(
+    image_hw: tuple[int, int], output_hw: tuple[int, int]
+) -> FloatArray:
+    """Return the affine (2, 3) from a picture's pixels to those of ``letterbox``."""
+    (width, height), (left, top) = _fit(image_hw, output_hw)
+    x, y = width / image_hw[1], height / image_hw[0]
+    # Integer coordinates are pixel centres.
+    return np.array([[x, 0, left + (x - 1) / 2], [0, y, top + (y - 1) / 2]])
+
+
+def _fit(
+    image_hw: tuple[int, ...], output_hw: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return a letterboxed picture's width and height, and its left and top."""
+    height, width = image_hw
+    scale = min(output_hw[0] / height, output_hw[1] / width)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return size, ((output_hw[1] - size[0]) // 2, (output_hw[0] - size[1]) // 2)
 
 
 def _write_caption(strip: Image, text: str) -> None:

@@ -1,0 +1,90 @@
+"""What is said before a training: mirrored labels, pictures on both sides."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinypose.data.advice import mirror_advice, overlap_advice, training_advice
+from tinypose.data.sample import Sample
+from tinypose.data.stick_people import stick_people
+from tinypose.skeletons import Skeleton
+
+EARS = Skeleton(name="ears", names=("links_ohr", "rechts_ohr", "nase"))
+
+
+def people(*pictures: Path) -> list[Sample]:
+    """Return a person in each picture."""
+    return [
+        Sample(
+            sample_id=f"p{number}",
+            picture=picture,
+            skeleton=EARS,
+            keypoints_xy=np.zeros((3, 2)),
+            visible=np.full(3, 2, np.uint8),
+            box_xywh=np.ones(4),
+        )
+        for number, picture in enumerate(pictures)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "flip_probability", "told"),
+    [
+        pytest.param(EARS, 0.5, True, id="german"),
+        pytest.param(EARS, 0.0, False, id="not mirrored"),
+        pytest.param(
+            Skeleton(name="x", names=EARS.names, flip_pairs=(EARS.names[:2],)),
+            0.5,
+            False,
+            id="declared",
+        ),
+        pytest.param(Skeleton(name="x", names=("tip", "base")), 0.5, False, id="none"),
+        pytest.param(Skeleton(name="x", names=("left_ear",)), 0.5, False, id="one"),
+    ],
+)
+def test_mirrored_labels(skeleton, flip_probability, told) -> None:
+    text = mirror_advice(skeleton, flip_probability)
+    assert (text is not None) == told
+    if text is not None:
+        assert "'ears' (links_ohr, rechts_ohr, nase) has no flip_pairs" in text
+        assert "\n" not in text
+
+
+def test_pictures_on_both_sides_are_counted(tmp_path: Path) -> None:
+    a, b, c = (tmp_path / f"{name}.png" for name in "abc")
+    for file in (a, b, c):
+        file.touch()
+    link, gone = tmp_path / "link.png", tmp_path / "gone.png"
+    link.symlink_to(a)
+    detour = tmp_path / "x" / ".." / "gone.png"
+    training = people(a, a, b, gone)
+    assert overlap_advice(training, people(c)) is None
+    text = overlap_advice(training, people(c, link, link, detour))
+    assert text is not None
+    assert text.startswith(
+        f"2 of 3 pictures of --val are in --data, too (the first: {link})"
+    )
+
+
+def test_files_without_numbers_are_told_by_their_place(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").touch()
+    number = os.stat_result((0o100644, 0, 1, 1, 0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "stat", lambda *_, **__: number)
+    monkeypatch.chdir(tmp_path)
+    training = people(tmp_path / "a.png")
+    assert overlap_advice(training, people(Path("b.png"))) is None
+    assert overlap_advice(training, people(Path("a.png"))) is not None
+
+
+def test_nothing_is_said_of_drawn_people() -> None:
+    drawn = stick_people(range(3))
+    assert list(training_advice(drawn, drawn, 0.5)) == []
+
+
+def test_all_that_there_is_to_say(tmp_path: Path) -> None:
+    training = people(tmp_path / "a.png")
+    assert len(list(training_advice(training, training, 0.5))) == 2
+    assert len(list(training_advice(training, [], 0.0))) == 0

@@ -1,0 +1,81 @@
+"""Splits: by picture, whatever the order, stable when pictures are added."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinypose.data.sample import Sample
+from tinypose.data.split import split_by_picture
+from tinypose.data.stick_people import stick_people
+from tinypose.errors import TinyposeError
+
+FOLDER = Path("/photos")
+
+
+def people(count: int) -> list[Sample]:
+    """Return two people in each of so many pictures."""
+    return [
+        replace(person, sample_id=f"{i}", picture=FOLDER / "day" / f"{i // 2}.png")
+        for i, person in enumerate(stick_people(range(2 * count)))
+    ]
+
+
+def names(samples: list[Sample]) -> set[str]:
+    return {Path(str(sample.picture)).name for sample in samples}
+
+
+def test_people_of_a_picture_stay_together() -> None:
+    training, validation = split_by_picture(people(10), 0.3, 0, FOLDER)
+    assert (len(training), len(validation)) == (14, 6)
+    assert names(training) | names(validation) == {f"{i}.png" for i in range(10)}
+    assert not names(training) & names(validation)
+    # In their order.
+    assert [int(s.sample_id) for s in training] == sorted(
+        int(s.sample_id) for s in training
+    )
+
+
+def test_names_and_seed_alone_decide() -> None:
+    samples = people(12)
+    _, held_out = split_by_picture(samples, 0.25, 3, FOLDER)
+    order = np.random.default_rng(0).permutation(24)
+    _, again = split_by_picture([samples[i] for i in order], 0.25, 3, FOLDER)
+    assert names(held_out) == names(again)
+    moved = [
+        replace(s, picture=Path("/x") / Path(str(s.picture)).relative_to(FOLDER))
+        for s in samples
+    ]
+    assert names(split_by_picture(moved, 0.25, 3, Path("/x"))[1]) == names(held_out)
+    others = [names(split_by_picture(samples, 0.25, s, FOLDER)[1]) for s in range(6)]
+    assert len({frozenset(other) for other in others}) > 1
+
+
+def test_more_pictures_move_few() -> None:
+    before = names(split_by_picture(people(40), 0.25, 0, FOLDER)[1])
+    after = names(split_by_picture(people(44), 0.25, 0, FOLDER)[1])
+    assert len(before - after) <= 2
+
+
+def test_a_file_of_two_names_is_one_picture(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "c.png").symlink_to(tmp_path / "a.png")
+    samples = [
+        replace(person, picture=tmp_path / f"{name}.png")
+        for name, person in zip("abc", stick_people(range(3)), strict=True)
+    ]
+    for seed in range(4):
+        sides = split_by_picture(samples, 0.5, seed, tmp_path)
+        assert {"a.png", "c.png"} in map(names, sides)
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.5), (3, 0.9)])
+def test_a_side_without_pictures(count: int, share: float) -> None:
+    with pytest.raises(TinyposeError, match=f"found {count} in all"):
+        split_by_picture(people(count), share, 0, FOLDER)
+
+
+def test_one_picture_is_held_out_at_least() -> None:
+    assert len(names(split_by_picture(people(3), 0.01, 0, FOLDER)[1])) == 1

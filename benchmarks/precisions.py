@@ -58,12 +58,13 @@ def main() -> None:
             with open_weights(Path(run)) as weights:
                 receipt = measure(weights, kind, samples, examples, data)
             row = {"format": kind, **asdict(receipt)}
-            rows.append({**row, "model": name, "machine": describe_machine()})
+            row |= {"model": name, "machine": describe_machine()}
+            rows.append(row)
             rows.sort(key=lambda row: row["model"])
             print(kind, *receipt.lines(), sep="\n")
-            write_csv(
-                arguments.out, list(rows[0]), [list(row.values()) for row in rows]
-            )
+            # Rows of before may lack what receipts have learned to say since.
+            values = [[other.get(key, "") for key in row] for other in rows]
+            write_csv(arguments.out, list(row), values)
     update_table(Path("docs/deploy.md"), "precisions", table(rows))
 
 

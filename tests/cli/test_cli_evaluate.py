@@ -85,6 +85,9 @@ def test_prints_the_table_and_writes_the_report(fake, capsys):
     assert rows["mean"][1:5] == ["92.9"] * 4
     assert rows["limbs"][2:6] == ["91.7"] * 4
     assert rows["mean"][-1] == "6"
+    # Never within 0.5 of the torso: its area under the curve is nothing.
+    assert rows["left_wrist"][5] == "0.0"
+    assert "6 wrong @0.2: swap " in printed.out
     assert "report: evaluation-first/report.html" in printed.out
     assert printed.err == ""  # no bar where there is no terminal
     value = json.loads(Path("evaluation-first/evaluation.json").read_text())

@@ -102,6 +102,15 @@ def test_keypoints_are_matched_by_name(make_person, make_predictor):
     np.testing.assert_array_equal(result.accuracy.headline.counts, [1] * 14)
 
 
+def test_names_that_are_spelt_otherwise_are_the_same(make_person, make_predictor):
+    model = Skeleton(name="model", names=("Wrist", "Thumb Tip"))
+    data = Skeleton(name="data", names=("thumb_tip", "wrist"))
+    points = np.array([[10.0, 20.0], [40.0, 20.0]])
+    person = make_person(points, skeleton=data)
+    result = evaluate(make_predictor([points[::-1]], skeleton=model), [person])
+    assert result.accuracy.headline.mean == 100
+
+
 def test_keypoints_that_the_data_lack_are_unknown(make_person, make_predictor):
     points = np.random.default_rng(0).uniform(5, 55, (14, 2))
     predicted = np.zeros((16, 2))
@@ -194,6 +203,64 @@ def test_box_side_normalises_where_there_is_no_torso(
     )
     assert result.accuracy.pckh is None
     assert references.head_name == ""
+
+
+@pytest.mark.parametrize("labelled", [0, 1])
+def test_box_side_normalises_where_nobody_has_a_labelled_torso(
+    make_person, make_predictor, arm_xy, labelled
+):
+    # Upper bodies: no hip. The larger side of the box is 20, a torso is 10.
+    people = [
+        make_person(visible=[2, 0, 2, 2]),
+        make_person(visible=[2, labelled, 2, 2]),
+    ]
+    off = arm_xy + np.array([0, 3])
+    accuracy = evaluate(make_predictor([off, off]), people).accuracy
+    if labelled:
+        assert accuracy.references.pck_unit == "torso"
+        assert (accuracy.num_scored, accuracy.headline.mean) == (1, 0)
+    else:
+        assert accuracy.references.pck_unit == "box side"
+        assert "nobody's torso is labelled" in accuracy.references.pck_name
+        assert (accuracy.num_scored, accuracy.headline.mean) == (2, 100)
+
+
+def test_pckh_of_mpii_has_the_published_mean(make_person, make_predictor):
+    """Only pelvis and thorax are wrong, of one person, and a wrist of the other."""
+    points = np.random.default_rng(0).uniform(5, 55, (16, 2))
+    few = np.zeros(16, np.uint8)
+    few[[MPII.index("left_wrist"), MPII.index("pelvis")]] = 2
+    people = [make_person(points, v, MPII, head_size=10.0) for v in (None, few)]
+    first, second = points.copy(), points.copy()
+    first[[MPII.index("pelvis"), MPII.index("thorax")]] += 50
+    second[MPII.index("left_wrist")] += 50
+    accuracy = evaluate(make_predictor([first, second], skeleton=MPII), people).accuracy
+    assert accuracy.pckh is not None
+    # 14 of 15 labels are right; the mean of keypoints alone is (13 + 1/2) / 14.
+    assert accuracy.pckh.mean == pytest.approx(100 * 14 / 15)
+    assert accuracy.pckh.per_keypoint[MPII.index("thorax")] == 0
+
+
+def test_area_under_the_curve(make_person, make_predictor, arm_xy):
+    # Errors of 0, 0.1, 0.255 and 0.6 torsos. The curve, in steps of 0.01, rises
+    # at 0, at 0.1 and at 0.26, half of each step before counts.
+    offsets = np.array([[0, 0], [1, 0], [2.55, 0], [6, 0]])
+    result = evaluate(make_predictor([arm_xy + offsets]), [make_person()])
+    expected = [100, 100 * 0.405 / 0.5, 100 * 0.245 / 0.5, 0]
+    np.testing.assert_allclose(result.accuracy.auc, expected)
+    value = json.loads(json.dumps(result.to_dict()))["pck"]["auc"]
+    assert value["range"] == [0.0, 0.5]
+    assert value["mean"] == pytest.approx(np.mean(expected), abs=1e-4)
+    assert value["per_keypoint"]["left_wrist"] == 0
+
+
+def test_kinds_of_errors_are_reported(make_person, make_predictor, arm_xy):
+    predicted = arm_xy.copy()
+    predicted[3] = arm_xy[2]  # the wrist at the elbow, 5 of 10 pixels off
+    result = evaluate(make_predictor([predicted]), [make_person()])
+    value = json.loads(json.dumps(result.to_dict()))["pck"]["errors"]
+    assert value["all"]["wrong"] == 1
+    assert value["per_keypoint"]["left_wrist"]["other"] == 100
 
 
 def test_labelled_head_size_comes_before_the_head_pair(

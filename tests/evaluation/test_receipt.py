@@ -109,7 +109,8 @@ def test_a_file_that_is_half_a_cell_off_is_measured_so(
     assert receipt.change_low <= receipt.change <= receipt.change_high
     assert json.loads(json.dumps(receipt.to_dict())) == receipt.to_dict()
     text = "\n".join(receipt.lines())
-    assert f"PCK@0.2 {receipt.pck:.1f} %" in text and "LiteRT" in text
+    # Dots have no torso.
+    assert f"PCK@0.2 of the box side {receipt.pck:.1f} %" in text and "LiteRT" in text
 
 
 def test_a_file_that_loses_people_is_measured_so(
@@ -154,6 +155,17 @@ def test_the_command_refuses_a_file_that_loses_more(
     accepted = code == 0
     assert bool(read_metadata(path).receipt) is accepted
     assert (tmp_path / "mine.tflite.receipt.json").exists() is accepted
+
+
+def test_only_people_who_are_scored_count(dot_models, people):
+    path = dot_models("keras")
+    alone = replace(people[0], visible=np.array([1, 0, 0], np.uint8))
+    alone = replace(alone, box_xywh=np.array([*alone.keypoints_xy[0], 0.0, 0.0]))
+    receipt = make_receipt(path, path, [alone, *people[1:]], "dots")
+    assert receipt.num_people == PEOPLE - 1
+    message = "dots: expected people with a labelled torso.*none among 1, so nobody can"
+    with pytest.raises(TinyposeError, match=message):
+        make_receipt(path, path, [alone], "dots")
 
 
 def test_other_keypoints_are_refused(dot_models, people, tmp_path):

@@ -19,6 +19,7 @@ from tinypose.evaluation.report import (
     render_report,
     write_report,
 )
+from tinypose.skeletons import MPII
 
 pytest.importorskip("faster_coco_eval")
 pytest.importorskip("matplotlib")
@@ -86,6 +87,28 @@ def test_page_shows_the_numbers(evaluation):
         assert words in text
 
 
+def test_page_shows_area_and_kinds_of_errors(make_person, make_predictor, arm_xy):
+    predicted = arm_xy.copy()
+    predicted[3] = arm_xy[2]
+    result = evaluate(make_predictor([predicted]), [make_person()])
+    html = render_report(result)
+    text = " ".join(_Page(html).text)
+    assert "area under the curve below, 0 to 0.5 of the torso" in text
+    assert "wrong at 0.2 of the torso" in text and "within 0.4" in text
+    cells = re.search(r"Wrong keypoints by kind.*?left wrist</td>(.*?)</tr>", html)
+    # Swap, other, jitter, miss and how many.
+    assert _Page(cells[1]).text == ["0.0", "100.0", "0.0", "0.0", "1"]
+    assert "MPII" not in text
+
+
+def test_page_says_how_mpii_counts(make_person, make_predictor):
+    points = np.random.default_rng(0).uniform(5, 55, (16, 2))
+    person = make_person(points, skeleton=MPII)
+    result = evaluate(make_predictor([points], skeleton=MPII), [person])
+    text = " ".join(_Page(render_report(result)).text)
+    assert "without pelvis and thorax" in text
+
+
 def test_hostile_names_are_escaped_everywhere(evaluation):
     html = render_report(evaluation)
     assert "<script" not in html
@@ -132,7 +155,8 @@ def test_few_people_are_shown_once_and_unscored_ones_never(
 
 
 def test_report_without_any_pck(make_person, make_predictor, arm_xy):
-    result = evaluate(make_predictor([arm_xy]), [make_person(visible=[0, 2, 2, 2])])
+    # A single keypoint has neither a torso nor a box with sides.
+    result = evaluate(make_predictor([arm_xy]), [make_person(visible=[0, 0, 2, 0])])
     page = _Page(render_report(result))
     assert "img" not in page.tags
     text = " ".join(page.text)
@@ -150,7 +174,7 @@ def test_report_with_another_normaliser_says_so(
     text = " ".join(_Page(render_report(result)).text)
     assert "PCK@0.2 of the box side" in text
     assert "larger side of the person's box" in text
-    assert "share of the torso" not in text
+    assert "of the torso" not in text
 
 
 def test_picture_shows_truth_and_prediction_in_place(

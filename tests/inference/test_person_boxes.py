@@ -65,10 +65,21 @@ def test_only_people_count_where_categories_say_so(tmp_path):
         {"image_id": 8, "bbox": [0, 0, 4, 4]},
     ]
     people = [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]
-    for categories, sides in [(people, [2, 4]), ([], [1, 2, 4])]:
+    capital = [{"id": 1, "name": "Person"}, {"id": 2, "name": "Dog"}, {"name": "Car"}]
+    cases = [(people, [2, 4]), (capital, [2, 4]), ([], [1, 2, 4]), (None, [1, 2, 4])]
+    for categories, sides in cases:
         path = write(tmp_path, annotations=annotations, categories=categories)
         found = PersonBoxes(path)(Path("b/x.jpg"), HW)
         assert [box[2] for box in found] == sides
+
+
+@pytest.mark.parametrize("sides", [(0, 0), ("64", "48"), (64, None), (True, True)])
+def test_sizes_that_tell_nothing_are_no_sizes(tmp_path, sides):
+    width, height = sides
+    image = {"id": 7, "file_name": "x.jpg", "width": width, "height": height}
+    annotations = [{"image_id": 7, "bbox": [0, 0, 5, 5]}]
+    boxes = PersonBoxes(write(tmp_path, images=[image], annotations=annotations))
+    assert len(boxes(Path("x.jpg"), HW)) == 1
 
 
 @pytest.mark.parametrize(
@@ -110,6 +121,8 @@ def test_pictures_that_do_not_fit_are_refused(tmp_path, name, hw, message):
             id="odd_id",
         ),
         pytest.param({"annotations": [{"image_id": 7}]}, "'bbox': expected", id="none"),
+        pytest.param({"categories": 5}, "found no list 'categories'", id="categories"),
+        pytest.param({"categories": [1]}, r"categories\[0\]: expected", id="category"),
         pytest.param(
             {"annotations": [{"image_id": 7, "bbox": [1, 2, 0, 0]}]},
             r"annotations\[0\]: 'bbox': expected a box of positive",
@@ -123,7 +136,9 @@ def test_files_of_another_form_are_one_line(tmp_path, changes, message):
     assert "boxes.json" in str(info.value) and "\n" not in str(info.value)
 
 
-def test_a_list_of_detections_is_no_such_file(tmp_path):
-    (tmp_path / "boxes.json").write_text("[]")
-    with pytest.raises(TinyposeError, match="expected COCO-style JSON"):
+@pytest.mark.parametrize("results", [[], [{"image_id": 7, "bbox": [1, 2, 3, 4]}]])
+def test_a_list_of_results_is_told_what_it_lacks(tmp_path, results):
+    (tmp_path / "boxes.json").write_text(json.dumps(results))
+    with pytest.raises(TinyposeError, match="expected COCO-style JSON") as info:
         PersonBoxes(tmp_path / "boxes.json")
+    assert "put a detector's results under 'annotations'" in str(info.value)

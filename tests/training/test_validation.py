@@ -82,3 +82,16 @@ def test_validation_agrees_with_evaluate(people, tmp_path, padding: float) -> No
     scores = [person.pose.score for person in evaluation.people]
     assert found.score == pytest.approx(np.mean(scores), abs=0.01)
     assert found.score > 0.2
+
+
+def test_people_without_a_labelled_torso_are_scored_by_their_boxes(people) -> None:
+    skeleton = replace(people[0].skeleton, torso=people[0].skeleton.names[:2])
+    visible = np.array([0, 1, 1], np.uint8)
+    upper = [replace(person, skeleton=skeleton, visible=visible) for person in people]
+    codec = HeatmapCodec(
+        input_hw=HW, heatmap_hw=(HW[0] // STRIDE, HW[1] // STRIDE), sigma_cells=1.0
+    )
+    task = PoseTask(finder(), {"heatmaps_1": codec})
+    found = Validator(CropDataset(upper, HW)).validate(task, "heatmaps_1")
+    assert found.pck is not None and found.pck > 90
+    assert found.pck_label == "PCK@0.2 of the box side"

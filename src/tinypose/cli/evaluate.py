@@ -147,7 +147,8 @@ def _summary(evaluation: "Evaluation") -> "Table":
     """Return the table of PCK by keypoint."""
     from rich.table import Table
 
-    from tinypose.evaluation.result import HEADLINE
+    from tinypose.evaluation.pck import mean_known
+    from tinypose.evaluation.result import HEADLINE, limb_keypoints
     from tinypose.evaluation.tables import interval, percentage
 
     accuracy = evaluation.accuracy
@@ -155,23 +156,24 @@ def _summary(evaluation: "Evaluation") -> "Table":
     table.add_column(f"PCK ({accuracy.references.pck_unit})")
     for value in accuracy.pck:
         table.add_column(f"@{value.threshold:g}", justify="right")
+    table.add_column("AUC", justify="right")
     table.add_column(f"95 % @{HEADLINE:g}", justify="right")
     table.add_column("people", justify="right")
     for index, name in enumerate(evaluation.skeleton.names):
         table.add_row(
             name.replace("[", r"\["),
             *(percentage(value.per_keypoint[index]) for value in accuracy.pck),
+            percentage(accuracy.auc[index]),
             interval(accuracy.intervals.per_keypoint[:, index]),
             str(accuracy.headline.counts[index]),
             end_section=index == evaluation.skeleton.num_keypoints - 1,
         )
+    limbs = [evaluation.limbs_mean(value) for value in accuracy.pck]
+    limbs_auc = mean_known(accuracy.auc[limb_keypoints(evaluation.skeleton)])
+    means = [value.mean for value in accuracy.pck]
     for label, values, ends in [
-        (
-            "limbs only",
-            [evaluation.limbs_mean(value) for value in accuracy.pck],
-            accuracy.intervals.limbs_mean,
-        ),
-        ("mean", [value.mean for value in accuracy.pck], accuracy.intervals.mean),
+        ("limbs only", [*limbs, limbs_auc], accuracy.intervals.limbs_mean),
+        ("mean", [*means, mean_known(accuracy.auc)], accuracy.intervals.mean),
     ]:
         numbers = [percentage(value) for value in values]
         count = str(accuracy.num_scored)
@@ -181,6 +183,7 @@ def _summary(evaluation: "Evaluation") -> "Table":
 
 def _totals(evaluation: "Evaluation") -> list[str]:
     """Return the lines of what is not PCK."""
+    from tinypose.evaluation.error_kinds import KINDS
     from tinypose.evaluation.tables import percentage
 
     accuracy, timing = evaluation.accuracy, evaluation.timing
@@ -193,6 +196,11 @@ def _totals(evaluation: "Evaluation") -> list[str]:
         f"{timing.total:.1f} ms a person: {timing.load:.1f} to read the picture, "
         f"{timing.predict:.1f} to predict",
     ]
+    errors = accuracy.errors
+    if errors.wrong.any():
+        shares = zip(KINDS, errors.total_shares, strict=True)
+        kinds = ", ".join(f"{kind} {share:.1f} %" for kind, share in shares)
+        lines.insert(0, f"{errors.wrong.sum()} wrong @{errors.threshold:g}: {kinds}")
     left_out = evaluation.num_people - accuracy.num_scored
     if left_out or evaluation.num_skipped:
         lines.append(

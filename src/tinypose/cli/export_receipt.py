@@ -66,9 +66,9 @@ def _require_exported(file: Path) -> None:
     """
     from tinypose.metadata import is_saved_model
     from tinypose.micro_folder import read_micro_folder
-    from tinypose.weights import shipped
+    from tinypose.weights import is_shipped
 
-    if str(file) in shipped():
+    if is_shipped(file):
         raise UsageError(
             f"{file}: expected an exported file, which gets the receipt, found the "
             "name of a shipped model, which stays as it is; export it to a file first"

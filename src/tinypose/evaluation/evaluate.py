@@ -18,6 +18,7 @@ from tinypose.evaluation.bootstrap import (
     percentile_interval,
     resample_pck,
 )
+from tinypose.evaluation.error_kinds import error_kinds
 from tinypose.evaluation.oks import oks_summary, require_library
 from tinypose.evaluation.pck import (
     FloatArray,
@@ -25,6 +26,7 @@ from tinypose.evaluation.pck import (
     normalised_errors,
     pck_curve,
     pck_of_errors,
+    pckh_of_errors,
     percent,
 )
 from tinypose.evaluation.pcp import pcp
@@ -64,9 +66,9 @@ def evaluate(
     Keypoints are matched by name. People without a labelled keypoint that the
     model predicts are skipped and counted, and so are those whose picture or
     box is of no use, up to ``MAX_UNREADABLE`` of all, as in training; people
-    without a labelled torso are left out of PCK only. Errors are divided by
-    what the model's skeleton calls torso and head where the data have those
-    keypoints, else by what ``measure_references`` says.
+    without a labelled torso are left out of PCK only, unless nobody has one.
+    Errors are divided by what the model's skeleton calls torso and head where
+    the data have those keypoints, else by what ``measure_references`` says.
 
     Args:
         predictor: The model.
@@ -122,8 +124,9 @@ def _labelled_people(samples: Sequence[Sample], skeleton: Skeleton) -> list[Samp
             "expected labelled people to evaluate on, found none; check the data "
             "set and its range"
         )
-    names = {name for sample in samples for name in sample.skeleton.names}
-    if not names & set(skeleton.names):
+    skeletons = {sample.skeleton for sample in samples}
+    if not any((own.mapping_to(skeleton) >= 0).any() for own in skeletons):
+        names = {name for own in skeletons for name in own.names}
         raise TinyposeError(
             "expected data with keypoints that the model predicts "
             f"({_some(skeleton.names)}), found only others ({_some(sorted(names))}); "
@@ -268,7 +271,10 @@ def _accuracy(
         curve_thresholds=CURVE_THRESHOLDS,
         curve=pck_curve(errors, CURVE_THRESHOLDS.tolist()),
         intervals=_intervals(errors, skeleton),
-        pckh=pck_of_errors(head_errors, HEAD_THRESHOLD)
+        errors=error_kinds(
+            predicted, true, visible, references.pck, skeleton, HEADLINE
+        ),
+        pckh=pckh_of_errors(head_errors, skeleton, HEAD_THRESHOLD)
         if references.head_name
         else None,
         pcp=pcp(predicted, true, visible, skeleton),

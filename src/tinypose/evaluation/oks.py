@@ -21,9 +21,6 @@ from tinypose.evaluation.pck import FloatArray
 
 LIBRARY = "faster_coco_eval"
 
-BOX_AREA_FACTOR = 0.53
-"""Usual share of its box that a person fills, where no area is labelled."""
-
 _FAR = 1e6
 """Distance in pixels, from the truth, of a keypoint that is not predicted."""
 

@@ -12,17 +12,20 @@ References:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinypose.skeletons import Skeleton
+from tinypose.skeletons import MPII, Skeleton
 
 FloatArray = NDArray[np.float64]
 
 MIN_REFERENCE = 1.0
 """Shortest reference length, in pixels: below it the label is degenerate."""
+
+MPII_LEFT_OUT = ("pelvis", "thorax")
+"""Keypoints of MPII that its evaluation does not count in the mean PCKh."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +36,19 @@ class PCK:
         threshold: Largest error that is correct, in reference lengths.
         per_keypoint: (num_keypoints,) percent; nan where never labelled.
         counts: (num_keypoints,) number of labelled keypoints behind it.
+        weights: (num_keypoints,) of each keypoint in the mean; None counts all
+            alike.
     """
 
     threshold: float
     per_keypoint: FloatArray
     counts: NDArray[np.int64]
+    weights: NDArray[np.int64] | None = None
 
     @property
     def mean(self) -> float:
         """Mean over the keypoints that were ever labelled; nan for none."""
-        return mean_known(self.per_keypoint)
+        return mean_known(self.per_keypoint, self.weights)
 
 
 def torso_sizes(
@@ -142,6 +148,22 @@ def pck_of_errors(errors: FloatArray, threshold: float = 0.2) -> PCK:
     return PCK(threshold, percent(right, counts), counts.astype(np.int64))
 
 
+def pckh_of_errors(
+    errors: FloatArray, skeleton: Skeleton, threshold: float = 0.5
+) -> PCK:
+    """Return the PCKh of errors in head lengths (num_people, num_keypoints).
+
+    With the keypoints of MPII its mean is the one that MPII's own evaluation
+    and the papers state: pelvis and thorax are left out, and each other keypoint
+    counts as often as it is labelled.
+    """
+    value = pck_of_errors(errors, threshold)
+    if skeleton.names != MPII.names:
+        return value
+    counted = [name not in MPII_LEFT_OUT for name in skeleton.names]
+    return replace(value, weights=value.counts * counted)
+
+
 def pck_curve(errors: FloatArray, thresholds: Sequence[float]) -> FloatArray:
     """Return PCK at many thresholds.
 
@@ -164,11 +186,19 @@ def percent(right: ArrayLike, counts: ArrayLike) -> FloatArray:
     return result
 
 
-def mean_known(values: ArrayLike) -> float:
-    """Return the mean of the values that are not nan; nan when all are."""
-    known = np.asarray(values, np.float64)
-    known = known[~np.isnan(known)]
-    return float(known.mean()) if known.size else float("nan")
+def mean_known(values: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Return the mean of the values that are not nan; nan when all are.
+
+    Args:
+        values: Any numbers.
+        weights: Of the same shape; None weighs all alike.
+    """
+    numbers = np.asarray(values, np.float64)
+    shares = np.ones(numbers.shape) if weights is None else np.asarray(weights)
+    known = ~np.isnan(numbers) & (shares > 0)
+    if not known.any():
+        return float("nan")
+    return float(np.average(numbers[known], weights=shares[known]))
 
 
 def _pair_lengths(

@@ -24,6 +24,7 @@ from tinypose.evaluation.bootstrap import (
 )
 from tinypose.evaluation.evaluate import Progress, evaluate
 from tinypose.evaluation.pck import FloatArray
+from tinypose.evaluation.references import pck_label
 from tinypose.evaluation.result import HEADLINE, Evaluation
 from tinypose.geometry import crop_affine
 from tinypose.inference.footprint import measure_footprint
@@ -49,12 +50,13 @@ class Receipt:
         tinypose: Version that measured it.
         data: What the people were.
         data_sha256: Fingerprint of their labels.
-        num_people: People with a labelled torso.
+        num_people: People whom PCK scores.
         num_compared: Keypoints that the network sees clearly.
         median_px: Median distance between file and network of these, in pixels
             of the model's input; None where there are none, like the next two.
         p95_px: What 95 % of them do not exceed.
         worst_px: The largest.
+        pck_unit: What PCK is a share of: ``torso`` or ``box side``.
         pck: PCK@0.2 of the file, percent.
         network_pck: PCK@0.2 of the network, percent.
         change: File minus network, in points.
@@ -80,6 +82,7 @@ class Receipt:
     median_px: float | None
     p95_px: float | None
     worst_px: float | None
+    pck_unit: str
     pck: float
     network_pck: float
     change: float
@@ -106,7 +109,8 @@ class Receipt:
             )
         return [
             f"receipt on {self.data}, {self.num_people} people, {self.runtime}:",
-            f"  PCK@0.2 {self.pck:.1f} %, the network {self.network_pck:.1f} %: "
+            f"  {pck_label(self.pck_unit, HEADLINE)} {self.pck:.1f} %, the network "
+            f"{self.network_pck:.1f} %: "
             f"{self.change:+.1f} points (95 %: {self.change_low:+.1f} to "
             f"{self.change_high:+.1f})",
             f"  {distances}",
@@ -152,6 +156,7 @@ def make_receipt(
     of_file = evaluate(
         shipped, samples, data=data, batch_size=_BATCH, progress=progress
     )
+    _require_scores(of_file)
     of_network = evaluate(
         trained, samples, data=data, batch_size=_BATCH, progress=progress
     )
@@ -166,9 +171,10 @@ def make_receipt(
         tinypose=__version__,
         data=data,
         data_sha256=fingerprint(samples),
-        num_people=of_file.num_people,
+        num_people=of_file.accuracy.num_scored,
         num_compared=len(distances),
         **_summary(distances),
+        pck_unit=of_file.accuracy.references.pck_unit,
         pck=_rounded(of_file.accuracy.headline.mean),
         network_pck=_rounded(of_network.accuracy.headline.mean),
         change=_rounded(change),
@@ -178,6 +184,16 @@ def make_receipt(
         file_bytes=footprint.file_bytes,
         peak_memory_bytes=footprint.peak_memory_bytes,
     )
+
+
+def _require_scores(evaluation: Evaluation) -> None:
+    """Check that PCK scores somebody, and so can tell what the file loses."""
+    if evaluation.accuracy.num_scored == 0:
+        raise TinyposeError(
+            f"{evaluation.data}: expected people with a labelled torso, or with boxes "
+            f"of a pixel or more, found none among {evaluation.num_people}, so nobody "
+            "can be scored; label more keypoints or give the people boxes"
+        )
 
 
 def _distances(of_file: Evaluation, of_network: Evaluation) -> FloatArray:

@@ -7,14 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.data.sample import Sample
-from tinypose.evaluation.oks import BOX_AREA_FACTOR
 from tinypose.evaluation.pck import (
     MIN_REFERENCE,
     FloatArray,
     head_sizes,
     torso_sizes,
 )
+from tinypose.geometry import BOX_AREA_FACTOR, usual_area
 from tinypose.skeletons import Skeleton
+
+TORSO = "torso"
+"""What PCK is a share of, unless its name says otherwise."""
 
 _Measure = Callable[[FloatArray, NDArray[np.uint8], Skeleton], FloatArray]
 
@@ -25,7 +28,7 @@ class References:
 
     Args:
         pck: (num_people,) length in pixels for PCK; nan where unknown.
-        pck_unit: ``pck`` in a word or two, such as ``torso``.
+        pck_unit: ``pck`` in a word or two: ``TORSO`` or ``box side``.
         pck_name: ``pck`` in words.
         head: (num_people,) length in pixels for PCKh; nan where unknown.
         head_name: ``head`` in words; empty where it is unknown for everyone.
@@ -51,13 +54,19 @@ class References:
         )
 
 
+def pck_label(unit: str, threshold: float) -> str:
+    """Return ``PCK@0.2``, with the unit unless it is ``TORSO``."""
+    return f"PCK@{threshold:g}" + ("" if unit == TORSO else f" of the {unit}")
+
+
 def measure_references(people: Sequence[Sample]) -> References:
     """Return the reference lengths and areas of people, in the data's skeleton.
 
-    PCK is normalised by the torso; where no skeleton of the data has one, by
-    the larger side of the person's box. PCKh is normalised by the labelled
-    head size, where there is none by the skeleton's head pair. The area of OKS
-    is the labelled one, where there is none ``BOX_AREA_FACTOR`` of the box.
+    PCK is normalised by the torso; where nobody has a labelled one, as with
+    hands or upper bodies, by the larger side of everyone's box. PCKh is
+    normalised by the labelled head size, where there is none by the skeleton's
+    head pair. The area of OKS is the labelled one, where there is none
+    ``BOX_AREA_FACTOR`` of the box.
     """
     pck, pck_unit, pck_name = _pck_lengths(people)
     head, head_name = _head_lengths(people)
@@ -75,12 +84,13 @@ def measure_references(people: Sequence[Sample]) -> References:
 
 def _pck_lengths(people: Sequence[Sample]) -> tuple[FloatArray, str, str]:
     pairs = {sample.skeleton.torso for sample in people} - {None}
-    if pairs:
-        return _measure(people, torso_sizes), "torso", f"torso, {_words(pairs)}"
+    torsos = _measure(people, torso_sizes)
+    if (torsos > 0).any():
+        return torsos, TORSO, f"torso, {_words(pairs)}"
     sides = np.array([sample.box_xywh[2:].max() for sample in people])
     known = np.where(sides >= MIN_REFERENCE, sides, np.nan)
-    name = "larger side of the person's box, as the skeleton names no torso"
-    return known, "box side", name
+    reason = "nobody's torso is labelled" if pairs else "the skeleton names no torso"
+    return known, "box side", f"larger side of the person's box, as {reason}"
 
 
 def _head_lengths(people: Sequence[Sample]) -> tuple[FloatArray, str]:
@@ -96,10 +106,7 @@ def _head_lengths(people: Sequence[Sample]) -> tuple[FloatArray, str]:
 def _areas(people: Sequence[Sample]) -> tuple[FloatArray, str]:
     labelled = np.array([sample.area or np.nan for sample in people], np.float64)
     use_label = labelled > 0
-    boxes = np.array([sample.box_xywh[2:].prod() for sample in people])
-    # A person of one labelled keypoint has an empty box: without the floor
-    # the similarity of any prediction would be 0 / 0.
-    guessed = np.maximum(BOX_AREA_FACTOR * boxes, 1.0)
+    guessed = np.array([usual_area(sample.box_xywh) for sample in people])
     parts = ["labelled area"] if use_label.any() else []
     if not use_label.all():
         parts.append(f"{BOX_AREA_FACTOR} × area of the person's box")

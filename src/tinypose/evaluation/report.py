@@ -9,6 +9,7 @@ import numpy as np
 from tinypose.evaluation import figures
 from tinypose.evaluation.bootstrap import DRAWS
 from tinypose.evaluation.markup import Html, join, tag
+from tinypose.evaluation.pck import MPII_LEFT_OUT
 from tinypose.evaluation.result import (
     ERROR_CAP,
     HEADLINE,
@@ -16,6 +17,7 @@ from tinypose.evaluation.result import (
     PersonResult,
 )
 from tinypose.evaluation.tables import (
+    error_table,
     interval,
     keypoint_table,
     limb_table,
@@ -74,6 +76,7 @@ def render_report(evaluation: Evaluation) -> Html:
         _header(evaluation),
         tag("div", _headline(evaluation), _tiles(evaluation), class_="hero"),
         keypoint_table(evaluation),
+        error_table(evaluation),
         section("PCK by threshold", figures.curve_svg(evaluation)),
         tag("div", limb_table(evaluation), oks_table(evaluation), class_="pair"),
         _people("Worst predictions", worst, evaluation, "people large"),
@@ -216,7 +219,7 @@ def _method(evaluation: Evaluation) -> Html:
             f"errors divided by: {references.pck_name}; {unscored:,} people left "
             "out, for whom that is unknown",
         ),
-        ("PCKh", f"errors divided by: {references.head_name or 'unknown'}"),
+        ("PCKh", _pckh_method(evaluation)),
         (
             "OKS",
             f"sigmas of skeleton {evaluation.skeleton.name}; {references.areas_name}",
@@ -230,3 +233,14 @@ def _method(evaluation: Evaluation) -> Html:
     ]
     entries = [join(tag("dt", name), tag("dd", value)) for name, value in facts]
     return section("How it was measured", tag("dl", *entries))
+
+
+def _pckh_method(evaluation: Evaluation) -> str:
+    accuracy = evaluation.accuracy
+    text = f"errors divided by: {accuracy.references.head_name or 'unknown'}"
+    if accuracy.pckh is not None and accuracy.pckh.weights is not None:
+        text += (
+            f"; mean as MPII's evaluation: without {' and '.join(MPII_LEFT_OUT)}, "
+            "each other keypoint weighted by its labels"
+        )
+    return text

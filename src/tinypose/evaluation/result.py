@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinypose.data.sample import Sample
+from tinypose.evaluation.error_kinds import ErrorKinds
 from tinypose.evaluation.oks import OksSummary
 from tinypose.evaluation.pck import PCK, FloatArray, mean_known
 from tinypose.evaluation.pcp import PCP
@@ -14,7 +15,7 @@ from tinypose.evaluation.references import References
 from tinypose.files import printable
 from tinypose.inference.pose import Pose
 from tinypose.metadata import Metadata
-from tinypose.skeletons import Skeleton
+from tinypose.skeletons import Skeleton, plain_names
 
 HEADLINE = 0.2
 """The threshold of the headline PCK, in torso lengths."""
@@ -105,6 +106,7 @@ class Accuracy:
         curve_thresholds: (num_thresholds,) of the curve.
         curve: (num_thresholds, num_keypoints); nan where never labelled.
         intervals: Of the PCK at ``HEADLINE``.
+        errors: The kinds of what is wrong at ``HEADLINE``.
         pckh: PCKh at 0.5; None where nobody's head length is known.
         pcp: Strict PCP.
         oks: OKS-AP and AR.
@@ -115,6 +117,7 @@ class Accuracy:
     curve_thresholds: FloatArray
     curve: FloatArray
     intervals: Intervals
+    errors: ErrorKinds
     pckh: PCK | None
     pcp: PCP
     oks: OksSummary
@@ -123,6 +126,19 @@ class Accuracy:
     def headline(self) -> PCK:
         """PCK at ``HEADLINE``."""
         return next(value for value in self.pck if value.threshold == HEADLINE)
+
+    @property
+    def auc(self) -> FloatArray:
+        """Area (num_keypoints,) under the curve, in percent of its range."""
+        middles = (self.curve[1:] + self.curve[:-1]) / 2
+        widths = np.diff(self.curve_thresholds)
+        return np.asarray(np.average(middles, axis=0, weights=widths), np.float64)
+
+    @property
+    def auc_range(self) -> str:
+        """The range of ``auc`` in words: ``0 to 0.5 of the torso``."""
+        first, last = self.curve_thresholds[[0, -1]]
+        return f"{first:g} to {last:g} of the {self.references.pck_unit}"
 
     @property
     def num_scored(self) -> int:
@@ -202,7 +218,8 @@ class Evaluation:
 def limb_keypoints(skeleton: Skeleton) -> list[int]:
     """Return the positions of shoulders, elbows, wrists, hips, knees, ankles."""
     wanted = {f"{side}_{part}" for side in ("left", "right") for part in _LIMB_PARTS}
-    return [index for index, name in enumerate(skeleton.names) if name in wanted]
+    names = plain_names(skeleton.names)
+    return [index for index, name in enumerate(names) if name in wanted]
 
 
 def _model_dict(evaluation: Evaluation) -> dict[str, Any]:
@@ -249,6 +266,14 @@ def _pck_dict(evaluation: Evaluation) -> dict[str, Any]:
             "thresholds": _numbers(accuracy.curve_thresholds),
             "mean": [_number(mean_known(row)) for row in accuracy.curve],
         },
+        "auc": {
+            "range": _numbers(accuracy.curve_thresholds[[0, -1]]),
+            "mean": _number(mean_known(accuracy.auc)),
+            "per_keypoint": dict(
+                zip(skeleton.names, _numbers(accuracy.auc), strict=True)
+            ),
+        },
+        "errors": accuracy.errors.to_dict(skeleton.names),
     }
 
 

@@ -4,22 +4,23 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tinypose.evaluation.error_kinds import JITTER_FACTOR, KINDS
 from tinypose.evaluation.markup import Html, tag
-from tinypose.evaluation.pck import FloatArray
-from tinypose.evaluation.result import HEADLINE, Evaluation
+from tinypose.evaluation.pck import FloatArray, mean_known
+from tinypose.evaluation.result import HEADLINE, Evaluation, limb_keypoints
 
 
 def keypoint_table(evaluation: Evaluation) -> Html:
-    """Return PCK at each threshold and PCKh, by keypoint and mean."""
+    """Return PCK at each threshold, PCKh and AUC, by keypoint and mean."""
     accuracy, intervals = evaluation.accuracy, evaluation.accuracy.intervals
     columns = [*accuracy.pck, *([accuracy.pckh] if accuracy.pckh else [])]
     head = ["keypoint", *(f"@{value.threshold:g}" for value in accuracy.pck)]
     head += [f"PCKh@{accuracy.pckh.threshold:g}"] if accuracy.pckh else []
-    head += [f"95 % interval @{HEADLINE:g}", "people"]
+    head += ["AUC", f"95 % interval @{HEADLINE:g}", "people"]
     rows = [
         _row(
             name.replace("_", " "),
-            [value.per_keypoint[index] for value in columns],
+            [*(value.per_keypoint[index] for value in columns), accuracy.auc[index]],
             intervals.per_keypoint[:, index],
             int(accuracy.headline.counts[index]),
         )
@@ -27,14 +28,40 @@ def keypoint_table(evaluation: Evaluation) -> Html:
     ]
     count = accuracy.num_scored
     limbs = [evaluation.limbs_mean(value) for value in columns]
+    limbs.append(mean_known(accuracy.auc[limb_keypoints(evaluation.skeleton)]))
     if np.isfinite(limbs).any():
         rows.append(
             _row("mean, limbs only", limbs, intervals.limbs_mean, count, "mean")
         )
-    means = [value.mean for value in columns]
+    means = [*(value.mean for value in columns), mean_known(accuracy.auc)]
     rows.append(_row("mean", means, intervals.mean, count, "mean"))
-    note = f"Percent within a share of the {accuracy.references.pck_name}."
+    note = (
+        f"Percent within a share of the {accuracy.references.pck_name}. AUC: the "
+        f"area under the curve below, {accuracy.auc_range}."
+    )
     return section("PCK by keypoint", _table(head, rows), note=note)
+
+
+def error_table(evaluation: Evaluation) -> Html:
+    """Return the kinds of wrong keypoints, by keypoint and of all."""
+    errors = evaluation.accuracy.errors
+    unit = evaluation.accuracy.references.pck_unit
+    names = [name.replace("_", " ") for name in evaluation.skeleton.names]
+    rows = [
+        _error_row(name, shares, wrong)
+        for name, shares, wrong in zip(
+            names, errors.shares.T, errors.wrong, strict=True
+        )
+    ]
+    rows.append(_error_row("all", errors.total_shares, errors.wrong.sum(), "mean"))
+    note = (
+        f"Percent of the keypoints that are wrong at {errors.threshold:g} of the "
+        f"{unit}. Swap: on the mirrored partner's place. Other: on another keypoint. "
+        f"Jitter: within {JITTER_FACTOR * errors.threshold:g} of its own place. "
+        "Miss: elsewhere."
+    )
+    table = _table(["keypoint", *KINDS, "wrong"], rows)
+    return section("Wrong keypoints by kind", table, note=note)
 
 
 def limb_table(evaluation: Evaluation) -> Html:
@@ -106,6 +133,13 @@ def _row(
     cells = [tag("td", label), *(_bar(value) for value in values)]
     cells += [tag("td", interval(ends)), tag("td", f"{count:,}")]
     return tag("tr", *cells, class_=kind)
+
+
+def _error_row(
+    label: str, shares: Iterable[float], wrong: int, kind: str = "keypoint"
+) -> Html:
+    cells = [tag("td", label), *(_bar(share) for share in shares)]
+    return tag("tr", *cells, tag("td", f"{wrong:,}"), class_=kind)
 
 
 def _table(head: Iterable[str], rows: Iterable[str]) -> Html:

@@ -13,14 +13,14 @@ from tinypose.geometry import FloatArray
 from tinypose.inference.inputs import check_box
 
 PERSON = "person"
-"""The category that counts, where there is one of this name."""
+"""The category that counts, where there is one of this name in any letters."""
 
 
 @dataclass(eq=False, kw_only=True)
 class _Picture:
     """What the file says about one picture."""
 
-    image_hw: tuple[Any, Any]
+    image_hw: tuple[int, int] | None
     boxes_xywh: list[FloatArray] = field(default_factory=list)
     path: Path | None = None
 
@@ -46,13 +46,12 @@ class PersonBoxes:
         self._pictures: dict[tuple[str, ...], _Picture] = {}
         for where, record in _records(content, self.path, "images"):
             name = _name_parts(record, where)
-            picture = _Picture(image_hw=(record.get("height"), record.get("width")))
+            picture = _Picture(image_hw=_size(record))
             # Of several entries for one picture, all people count.
             pictures[_key(record, "id", where)] = self._pictures.setdefault(
                 name, picture
             )
-        categories = content.get("categories") or []
-        wanted = [c["id"] for c in categories if _is_person(c)]
+        wanted = _people_categories(content, self.path)
         for where, record in _records(content, self.path, "annotations"):
             category = record.get("category_id")
             if record.get("iscrowd") or (wanted and category not in (None, *wanted)):
@@ -91,7 +90,7 @@ class PersonBoxes:
                 f"expected one picture for each entry of 'images' in {self.path}, "
                 f"found {picture.path} and {path}; name their folders in it"
             )
-        if None not in picture.image_hw and picture.image_hw != image_hw:
+        if picture.image_hw not in (None, image_hw):
             height, width = picture.image_hw
             raise TinyposeError(
                 f"expected a picture of {width} x {height} pixels, as {self.path} "
@@ -103,6 +102,13 @@ class PersonBoxes:
 
 def _records(content: Any, path: Path, key: str) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the entries under a key, each with its place in the file."""
+    if isinstance(content, list):
+        raise TinyposeError(
+            f"{path}: expected COCO-style JSON with the lists 'images' and "
+            "'annotations', found a list, which does not tell the pictures' names; "
+            "put a detector's results under 'annotations', and under 'images' the "
+            "'id' and 'file_name' of each picture"
+        )
     records = content.get(key) if isinstance(content, Mapping) else None
     if not isinstance(records, list):
         raise TinyposeError(
@@ -134,12 +140,25 @@ def _name_parts(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part != "..")
 
 
-def _is_person(category: Any) -> bool:
-    return (
-        isinstance(category, Mapping)
-        and category.get("name") == PERSON
-        and "id" in category
-    )
+def _size(record: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return a picture's height and width; None where the file does not tell."""
+    height, width = record.get("height"), record.get("width")
+    # Tools write 0 or text for what they do not know.
+    if type(height) is not int or type(width) is not int or min(height, width) < 1:
+        return None
+    return height, width
+
+
+def _people_categories(content: Mapping[str, Any], path: Path) -> list[Any]:
+    """Return the ids of the categories that name a person."""
+    if content.get("categories") is None:
+        return []
+    records = _records(content, path, "categories")
+    return [
+        _key(record, "id", where)
+        for where, record in records
+        if str(record.get("name")).strip().lower() == PERSON
+    ]
 
 
 def _box(record: Mapping[str, Any], where: str) -> FloatArray:

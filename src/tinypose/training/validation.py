@@ -12,7 +12,7 @@ from tinypose.data.crops import Batch, CropDataset
 from tinypose.drawing.outputs import draw_output
 from tinypose.drawing.sheets import contact_sheet
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors
-from tinypose.evaluation.references import measure_references
+from tinypose.evaluation.references import measure_references, pck_label
 from tinypose.geometry import invert_affine, transform_points
 from tinypose.images import Image
 from tinypose.skeletons import Skeleton
@@ -32,12 +32,14 @@ class ValidationResult:
             weights, a teacher's share included.
         pck: Mean PCK@0.2 over keypoints, percent; None where nobody has a
             reference length.
+        pck_label: Its name, with what it is a share of unless that is the torso.
         score: Mean score of the predicted keypoints.
         picture: True and predicted heatmaps over some crops.
     """
 
     loss: float
     pck: float | None
+    pck_label: str
     score: float
     picture: Image
 
@@ -46,9 +48,9 @@ class Validator:
     """Score a network on a data set, without augmentation.
 
     PCK as in ``tinypose evaluate``: true boxes, errors in picture pixels,
-    divided by the torso, or by the box's larger side where the model's skeleton
-    has no torso. Where the data have not both of that torso's keypoints,
-    ``evaluate`` takes the data's own torso, which is not known here.
+    divided by the torso, or by the box's larger side where nobody has a
+    labelled torso. Where the data have not both of the keypoints of the
+    model's torso, ``evaluate`` takes the data's own, which is not known here.
 
     Args:
         dataset: The validation people.
@@ -56,7 +58,7 @@ class Validator:
 
     def __init__(self, dataset: CropDataset) -> None:
         self.dataset = dataset
-        self._reference = measure_references(dataset.samples).pck
+        self._references = measure_references(dataset.samples)
 
     def validate(
         self, task: PoseTask, key: str, between: Callable[[], None] = lambda: None
@@ -94,12 +96,13 @@ class Validator:
             np.stack(predicted),
             np.stack([sample.keypoints_xy for sample in samples]),
             np.stack([sample.visible for sample in samples]),
-            self._reference,
+            self._references.pck,
         )
         pck = pck_of_errors(errors, THRESHOLD).mean
         return ValidationResult(
             loss=loss / len(self.dataset),
             pck=None if np.isnan(pck) else pck,
+            pck_label=pck_label(self._references.pck_unit, THRESHOLD),
             score=float(np.concatenate(scores).mean()),
             picture=picture if picture is not None else np.zeros((1, 1, 3), np.uint8),
         )

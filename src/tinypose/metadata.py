@@ -11,7 +11,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,14 @@ from tinypose.errors import TinyposeError
 from tinypose.files import atomic_path, explain_os_errors, require_file
 from tinypose.geometry import BOX_PADDING
 from tinypose.micro_folder import read_micro_folder
+from tinypose.origin import (
+    NOT_STATED,
+    Origin,
+    join_licences,
+    join_origins,
+    own_data,
+    own_licence,
+)
 from tinypose.skeletons import Skeleton
 
 MEMBER = "tinypose.json"
@@ -42,6 +50,9 @@ CALIBRATED = ("int8", "int8_per_tensor")
 
 OUTPUTS = ("keypoints", "heatmaps", "coordinates")
 
+MIN_SIGMA_CELLS = 1e-3
+"""Least standard deviation of target Gaussians, in cells."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
@@ -62,8 +73,11 @@ class Metadata:
         refinement: How peaks are refined; see ``HeatmapCodec.decode``.
         padding: How much larger than the person's box the crop must be.
         precision: What the network computes in; see ``tinypose.export.precision``.
-        training_data: The data sets that it was trained on.
-        licence: Terms of the file, those of the data included.
+        training_data: The data sets that it was trained on, those of its origins
+            included; see ``tinypose.origin.join_data``.
+        licence: Terms of the file, those of the data and of its origins included;
+            see ``with_licence``.
+        origins: The models whose weights it began with or whose answers it learned.
         accuracy: Measured figures, by name, of what the file computes.
         receipt: What was measured of this very file against its network; see
             ``tinypose.evaluation.receipt``. Empty if nothing was.
@@ -85,7 +99,8 @@ class Metadata:
     padding: float = BOX_PADDING
     precision: str = "float32"
     training_data: tuple[str, ...] = ()
-    licence: str = "not stated"
+    licence: str = NOT_STATED
+    origins: tuple[Origin, ...] = ()
     accuracy: Mapping[str, float] = field(default_factory=dict)
     receipt: Mapping[str, Any] = field(default_factory=dict)
     usual_score: float = 0.0
@@ -99,10 +114,24 @@ class Metadata:
         """What the network itself gives: ``heatmaps`` or ``coordinates``."""
         return "heatmaps" if self.heatmap_hw else "coordinates"
 
+    def with_licence(self, own: str) -> "Metadata":
+        """Return the metadata with other terms of its own beside its origins'."""
+        return replace(self, licence=join_licences(own, self.origins))
+
+    def as_origins(self) -> tuple[Origin, ...]:
+        """Return what another model has for origins that is made from this one."""
+        itself = Origin(
+            name=self.name,
+            training_data=own_data(self.training_data, self.origins),
+            licence=own_licence(self.licence, self.origins),
+        )
+        return join_origins([*self.origins, itself])
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as in ``tinypose.json``."""
         value = asdict(self)
         value["skeleton"] = self.skeleton.to_dict()
+        value["origins"] = [origin.to_dict() for origin in self.origins]
         return {"format": FORMAT, **value}
 
     def to_json(self) -> str:
@@ -136,6 +165,8 @@ class Metadata:
                 precision=str(value.get("precision", "float32")),
                 training_data=tuple(str(v) for v in value["training_data"]),
                 licence=str(value["licence"]),
+                # Files of before there were origins have none.
+                origins=tuple(map(Origin.from_dict, value.get("origins", []))),
                 accuracy={str(k): float(v) for k, v in value["accuracy"].items()},
                 receipt=dict(value.get("receipt", {})),
                 usual_score=float(value.get("usual_score", 0.0)),
@@ -152,7 +183,7 @@ class Metadata:
                 f"{source}: expected tinypose metadata, found an entry that is "
                 f"missing or of the wrong type ({error})"
             ) from error
-        for name, low in (("padding", 1.0), ("sigma_cells", 1e-3)):
+        for name, low in (("padding", 1.0), ("sigma_cells", MIN_SIGMA_CELLS)):
             number = getattr(metadata, name)
             if not low <= number < float("inf"):
                 raise TinyposeError(
@@ -254,6 +285,15 @@ def read_metadata(path: str | Path) -> Metadata:
             f"its metadata ({error}); is it complete, and exported by tinypose?"
         ) from error
     return metadata_from_json(text, str(path))
+
+
+def carries_metadata(path: str | Path) -> bool:
+    """Return whether a file is an archive that holds metadata, good or not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MEMBER in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
 
 
 def _pair(value: Any) -> tuple[int, int]:

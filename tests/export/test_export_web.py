@@ -32,6 +32,15 @@ def test_the_folder_has_the_pages_and_the_model(tmp_path: Path) -> None:
     assert page.count("@2.5.3/") == 3
 
 
+def test_terms_of_the_first_weights_stay_beside_others(tmp_path: Path) -> None:
+    file = tmp_path / "tuned.tflite"
+    shutil.copy(shipped()["nano"], file)
+    nano = read_metadata(file)
+    replace_metadata(file, replace(nano, name="tuned", origins=nano.as_origins()))
+    written = export_web(file, tmp_path / "site", licence="MIT")
+    assert written.licence == f"MIT; derived from nano: {nano.licence}"
+
+
 def test_an_earlier_export_is_replaced(tmp_path: Path) -> None:
     export_web(shipped()["nano"], tmp_path, name="first")
     export_web(shipped()["nano"], tmp_path, name="second")

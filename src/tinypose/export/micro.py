@@ -105,7 +105,8 @@ def export_micro(
             Micro and LiteRT are compared; one or more.
         name: What its files and symbols begin with, and the model's name; by
             default that of the model.
-        licence: Its terms of use; by default those of the model.
+        licence: Its terms of use, beside those of its origins; by default those of
+            the model.
         check: Called with the finished folder, under a temporary name; what it
             raises stops the export.
 
@@ -125,11 +126,12 @@ def export_micro(
             f"expected crops (1 or more, {metadata.input_hw[0]}, "
             f"{metadata.input_hw[1]}, 3), received {crops.shape}"
         )
+    if licence:
+        metadata = metadata.with_licence(licence)
     # What was measured of the file was decoded in another way.
     metadata = replace(
         metadata,
         name=name or metadata.name,
-        licence=licence or metadata.licence,
         output="heatmaps",
         refinement=REFINEMENT,
         accuracy={},

@@ -15,6 +15,7 @@ import numpy as np
 from tinypose import __version__
 from tinypose.export.micro_model import MicroModel, resolver_method
 from tinypose.metadata import Metadata
+from tinypose.origin import NOT_STATED
 from tinypose.skeletons import Skeleton
 
 FIXED = ("tinypose_decode.h", "tinypose_decode.c", "decode_test.c", "Makefile")
@@ -70,6 +71,7 @@ def model_sources(
         "title": plain(metadata.name),
         "version": __version__,
         "licence": plain(metadata.licence),
+        "training_data": plain(", ".join(metadata.training_data) or NOT_STATED),
         **_sizes(metadata, network),
         **_skeleton_values(metadata.skeleton, macro),
         "num_operators": len(network.operators),

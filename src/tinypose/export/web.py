@@ -36,7 +36,7 @@ def export_web(
         folder: The folder; an earlier export there is replaced, unless its pages
             were changed.
         name: The model's name, if not the file's.
-        licence: Its terms of use, if not the file's.
+        licence: Its terms of use, if not the file's; those of its origins stay.
 
     Returns:
         The metadata as written.
@@ -49,9 +49,9 @@ def export_web(
     model, folder = require_tflite_path(model), Path(folder)
     metadata = _require_usable(model)
     require_free(folder, "for browsers", lambda found: _foreign(folder, found))
-    metadata = replace(
-        metadata, name=name or metadata.name, licence=licence or metadata.licence
-    )
+    metadata = replace(metadata, name=name or metadata.name)
+    if licence:
+        metadata = metadata.with_licence(licence)
     with atomic_folder(folder) as temporary:
         for page in PAGES:
             write_text(temporary / page, _page(page))

@@ -1,13 +1,26 @@
 """Configuration: YAML and dataclasses say the same."""
 
+import re
+import shutil
+import tomllib
 from pathlib import Path
 
+import keras
 import pytest
 
-from tinypose.config import Config, apply_overrides, load_config, save_config
+from tinypose.config import (
+    Config,
+    apply_overrides,
+    find_config,
+    load_config,
+    save_config,
+    shipped_configs,
+)
 from tinypose.errors import TinyposeError, UsageError
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS_BY_NAME = {path.stem: path for path in CONFIGS}
 
 
 def test_there_are_configs() -> None:
@@ -21,6 +34,48 @@ def test_shipped_configs_are_whole(path: Path) -> None:
     value = yaml.safe_load(path.read_text())
     # Whole: nothing is left to a default that may change.
     assert value == load_config(path).to_dict()
+
+
+@pytest.mark.parametrize(
+    "name", ["small_finetune", "small_finetune.yaml", "configs/small_finetune.yaml"]
+)
+def test_a_configuration_that_comes_along_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name).read_text() == CONFIGS_BY_NAME[Path(name).stem].read_text()
+    # A folder of that name, such as a run's, is none; a file is.
+    own = tmp_path / name
+    own.mkdir(parents=True)
+    assert find_config(name).is_file()
+    own.rmdir()
+    own.write_text("family: deeppose\n")
+    assert find_config(name) == Path(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("small_finetun", "; did you mean 'small_finetune'?"), ("runs/small.yaml", "")],
+)
+def test_a_configuration_that_is_nowhere(name: str, hint: str) -> None:
+    message = rf"one of .*nano, .*found no such file{re.escape(hint)}$"
+    with pytest.raises(TinyposeError, match=message):
+        find_config(name)
+
+
+def test_a_wheel_has_the_configurations_where_they_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    (folder,) = [
+        tmp_path / place
+        for source, place in wheel["force-include"].items()
+        if ROOT / source == CONFIGS[0].parent
+    ]
+    shutil.copytree(CONFIGS[0].parent, folder)
+    monkeypatch.setattr("tinypose.config.__file__", f"{tmp_path}/tinypose/config.py")
+    assert shipped_configs() == {p.stem: folder / p.name for p in CONFIGS}
 
 
 def test_yaml_round_trip(tmp_path: Path) -> None:
@@ -39,6 +94,23 @@ def test_override_beats_file_beats_default(tmp_path: Path) -> None:
     assert config.training.epochs == 2
     assert config.training.batch_size == 5
     assert config.training.optimizer == "adamw"
+
+
+def test_an_empty_section_takes_a_value(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("augment:\ntraining:\n  epochs: 7\n")
+    config = load_config(tmp_path / "c.yaml", ["augment.rotation_degrees=10"])
+    assert (config.augment.rotation_degrees, config.training.epochs) == (10, 7)
+
+
+def test_what_an_override_changes_stays_as_it_was() -> None:
+    value = {"training": {"epochs": 7}}
+    apply_overrides(value, ["training.epochs=2"], "test")
+    assert value == {"training": {"epochs": 7}}
+
+
+def test_the_largest_seed_is_one_for_keras() -> None:
+    config = apply_overrides({}, ["training.seed=4294967295"], "test")
+    keras.utils.set_random_seed(config.training.seed)
 
 
 def test_numbers_without_a_dot_are_numbers() -> None:
@@ -75,6 +147,13 @@ def test_numbers_without_a_dot_are_numbers() -> None:
         ("training.learning_rate=.inf", "expected a finite number"),
         ("training.learning_rate=1e999", "expected a finite number"),
         ("training.seed=-1", "training.seed: expected at least 0"),
+        ("training.seed=4294967296", "training.seed: expected at most 4294967295"),
+        ("model.sigma_cells=0.0001", "sigma_cells: expected at least 0.001, found"),
+        ("training.first_sizes=3", "expected a list of a list [int, int, int], found"),
+        ("augment.fills=black", "expected a list of str, found 'black'"),
+        (f"padding={'9' * 400}", "padding: expected a finite number"),
+        (f"padding={'9' * 5000}", "not a YAML value"),
+        ("training={seed: 1, seed: 2}", "not a YAML value"),
         ("training.warmup_steps=-5", "expected at least 0"),
         ("training.clip_norm=-1", "expected at least 0"),
         ("augment.contrast=5", "augment.contrast: expected 0 to 1"),
@@ -108,6 +187,8 @@ def test_sizes_that_dense_layers_do_not_fit_are_refused(family, message) -> None
         ("- 1\n", "expected keys and values"),
         ("a: [", "does not parse"),
         ("a: !!python/object/apply:os.getcwd []", "does not parse"),
+        ("training:\n  epochs: 3\naugment:\ntraining:\n", "'training' .*line 4"),
+        ("training: {epochs: 3, epochs: 3}\n", "'epochs' twice.*line 1"),
     ],
 )
 def test_wrong_files_get_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -10,6 +10,7 @@ _PUBLIC = {
     "Predictor": "tinypose.inference.predictor",
     "Skeleton": "tinypose.skeletons",
     "TinyposeError": "tinypose.errors",
+    "Tracker": "tinypose.inference.tracking",
     "build_model": "tinypose.models",
     "load_config": "tinypose.config",
 }

@@ -4,6 +4,7 @@ Order of precedence: the dataclasses' defaults, the YAML file, ``--set``.
 A YAML file is whole by itself: no inheritance, no code, no environment.
 """
 
+import copy
 import dataclasses
 import math
 import types
@@ -15,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from tinypose.data.augment import AugmentConfig
-from tinypose.errors import UsageError, did_you_mean
-from tinypose.files import read_yaml
+from tinypose.errors import TinyposeError, UsageError, did_you_mean
+from tinypose.files import parse_yaml, read_yaml
 from tinypose.geometry import BOX_PADDING
 from tinypose.models import FAMILIES
+
+MAX_SEED = 2**32 - 1
+"""NumPy's generators of old, which Keras seeds too, take no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,10 @@ class TrainingConfig:
                     f"training.{name}: expected at least {low}, "
                     f"found {getattr(self, name)}"
                 )
+        if self.seed > MAX_SEED:
+            raise UsageError(
+                f"training.seed: expected at most {MAX_SEED}, found {self.seed}"
+            )
         smaller = sum(size[0] for size in self.first_sizes)
         if self.first_sizes and (
             smaller >= self.epochs or any(min(size) < 1 for size in self.first_sizes)
@@ -211,6 +219,40 @@ class Config:
             raise UsageError(f"{source}: {error}") from error
 
 
+def shipped_configs() -> dict[str, Path]:
+    """Return the configurations that come along by name, sorted by name."""
+    package = Path(__file__).parent
+    # A wheel has them inside the package, a checkout beside its sources.
+    installed, checkout = package / "configs", package.parents[1] / "configs"
+    folder = installed if installed.is_dir() else checkout
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(name_or_path: str | Path) -> Path:
+    """Return the file of a configuration, given its path or name.
+
+    Args:
+        name_or_path: A file, which wins if it exists; or the name of one of
+            ``shipped_configs``, also as ``NAME.yaml`` or ``configs/NAME.yaml``.
+
+    Raises:
+        TinyposeError: there is no such configuration; names those that come along.
+    """
+    path, known = Path(name_or_path), shipped_configs()
+    name = path.name.removesuffix(".yaml")
+    may_be_name = str(path.parent) in (".", "configs")
+    is_known = may_be_name and name in known
+    if path.is_file() or (path.exists() and not is_known):
+        return path
+    if is_known:
+        return known[name]
+    raise TinyposeError(
+        f"{path}: expected a training configuration, a YAML file or one of "
+        f"{', '.join(known) or 'none here'}, found no such file"
+        f"{did_you_mean(name, known) if may_be_name else ''}"
+    )
+
+
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read a YAML config and apply ``dotted.key=value`` overrides.
 
@@ -232,6 +274,7 @@ def apply_overrides(
     """Return the config of plain ``value`` after ``dotted.key=value`` changes."""
     import yaml
 
+    value = copy.deepcopy(value)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
@@ -242,12 +285,14 @@ def apply_overrides(
         *parents, last = key.split(".")
         node = value
         for parent in parents:
-            node = node.setdefault(parent, {})
+            if node.get(parent) is None:  # ``augment:`` with nothing below it
+                node[parent] = {}
+            node = node[parent]
             if not isinstance(node, dict):
                 raise UsageError(f"--set {override}: {parent!r} holds no keys")
         try:
-            node[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            node[last] = parse_yaml(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UsageError(f"--set {override}: not a YAML value") from error
     return Config.from_dict(value, source)
 
@@ -307,10 +352,14 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
                 return tuple(
                     _convert(k, v, where) for k, v in zip(kinds, value, strict=True)
                 )
-        names = ", ".join(getattr(k, "__name__", str(k)) for k in kinds)
-        raise UsageError(f"{where}: expected a list [{names}], found {value!r}")
+        raise UsageError(f"{where}: expected {_describe(kind)}, found {value!r}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            value = float(value)
+        except OverflowError as error:
+            raise UsageError(
+                f"{where}: expected a finite number, found one that is too large"
+            ) from error
     if kind is float and isinstance(value, str):
         # YAML 1.1 reads 1e-3 (no dot) as text.
         with suppress(ValueError):
@@ -320,6 +369,17 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
     return value
+
+
+def _describe(kind: Any) -> str:
+    """Return how a type is written in a configuration: ``a list [int, int]``."""
+    if typing.get_origin(kind) is not tuple:
+        return str(kind.__name__)
+    first, *others = typing.get_args(kind)
+    if others == [Ellipsis]:
+        return f"a list of {_describe(first)}"
+    names = (_describe(each) for each in (first, *others))
+    return f"a list [{', '.join(names)}]"
 
 
 def _plain(value: Any) -> Any:

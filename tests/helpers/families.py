@@ -18,7 +18,7 @@ SMALL = {
         "channels": (8, 8, 12, 8, 8),
         "dense": 16,
         "num_stages": 2,
-        "window_hw": (60, 60),
+        "window_hw": (64, 60),
         "window_channels": (8, 8, 12, 8, 8),
         "window_dense": 12,
         "dropout": 0.0,

@@ -143,7 +143,7 @@ def test_the_head_starts_near_zero(net: keras.Model) -> None:
         ({"later_channels": (8, 8)}, r"model.later_channels: expected 4 numbers"),
         ({"later_channels": (8,) * 4}, r"later_channels: expected none .*; set model"),
         ({"num_stacks": 0}, r"model.num_stacks: expected at least 1"),
-        ({"sigma_cells": 0.0}, r"model.sigma_cells: expected more than 0"),
+        ({"sigma_cells": 0.0}, r"model.sigma_cells: expected at least 0.001"),
     ],
 )
 def test_what_cannot_be_built_is_refused(changes, message) -> None:

@@ -143,6 +143,7 @@ def test_small_configs_fit_a_laptop(name: str, configs) -> None:
                 ("window_dense", 0, "at least 1"),
                 ("stage_hw", (32, 32), "2 numbers of at least 60, found"),
                 ("window_hw", (64, 59), "2 numbers of at least 60, found"),
+                ("window_hw", (64, 80), "the aspect ratio of model.input_hw, 256x256"),
             ]
         ),
         ("pose_machine", {"input_hw": (100, 96)}, r"model.input_hw: .* divide by 8"),

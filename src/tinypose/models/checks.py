@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from tinypose.metadata import MIN_SIGMA_CELLS
 
-def require_at_least(config: Any, low: int, *names: str) -> None:
+
+def require_at_least(config: Any, low: float, *names: str) -> None:
     """Raise a ValueError where one of some numbers is below ``low``."""
     for name in names:
         _require(getattr(config, name) >= low, config, name, f"at least {low}")
@@ -13,6 +15,11 @@ def require_positive(config: Any, *names: str) -> None:
     """Raise a ValueError where one of some numbers is not above 0."""
     for name in names:
         _require(getattr(config, name) > 0, config, name, "more than 0")
+
+
+def require_sigma(config: Any, *names: str) -> None:
+    """Raise a ValueError where a Gaussian is narrower than metadata allow."""
+    require_at_least(config, MIN_SIGMA_CELLS, *names)
 
 
 def require_rate(config: Any, name: str) -> None:

@@ -20,7 +20,7 @@ from tinypose.models.checks import (
     require_at_least,
     require_divisible,
     require_numbers,
-    require_positive,
+    require_sigma,
 )
 from tinypose.models.layers import NearestUpsampling
 
@@ -90,7 +90,7 @@ class ConvHourglassConfig:
                 f"found {self.separable_kernel}"
             )
         require_divisible(self, 2 * 2**levels, "2 * 2**levels")
-        require_positive(self, "sigma_cells")
+        require_sigma(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

@@ -27,7 +27,7 @@ class DeepPoseCascadeConfig:
         dense: Units of the first stage's dense layers.
         num_stages: Stages, the first included.
         window_hw: Height and width of the later stages' windows, in their cells,
-            at least 60.
+            at least 60; of the picture's aspect ratio.
         window_fraction: Side of a window, as a fraction of the picture's.
         window_channels: Of the later stages' five convolutions.
         window_dense: Units of the later stages' dense layers.
@@ -59,6 +59,13 @@ class DeepPoseCascadeConfig:
             raise ValueError(
                 "model.input_hw: expected the same multiple of both sides of "
                 f"model.stage_hw, {list(self.stage_hw)}, found {list(self.input_hw)}"
+            )
+        (height, width), (rows, columns) = self.input_hw, self.window_hw
+        if rows * width != columns * height:
+            raise ValueError(
+                "model.window_hw: expected the aspect ratio of model.input_hw, "
+                f"{height}x{width}, so that windows show what is there undistorted, "
+                f"found {rows}x{columns}"
             )
         if self.num_stages < 2:
             raise ValueError(

@@ -19,8 +19,8 @@ from tinypose.models.checks import (
     require_at_least,
     require_divisible,
     require_numbers,
-    require_positive,
     require_rate,
+    require_sigma,
 )
 from tinypose.models.layers import LocalContrastNormalization
 from tinypose.models.phases import Phase
@@ -74,7 +74,7 @@ class MultiResolutionConfig:
         require_numbers(self, 2, "wide_channels")
         require_numbers(self, 4, "fine_channels")
         require_at_least(self, 1, "num_keypoints", "num_banks")
-        require_positive(self, "sigma_cells", "fine_sigma_cells")
+        require_sigma(self, "sigma_cells", "fine_sigma_cells")
         require_rate(self, "dropout")
         step = 4 * 2 ** (self.num_banks - 1)
         require_divisible(self, step, "4 * 2**(num_banks - 1)")

@@ -19,6 +19,7 @@ from tinypose.models.checks import (
     require_divisible,
     require_numbers,
     require_positive,
+    require_sigma,
 )
 
 NUM_POOLED = 3
@@ -69,7 +70,8 @@ class PartHeatmapConfig:
                 "model.regression_scale: expected 1, 2 or 4, found "
                 f"{self.regression_scale}"
             )
-        require_positive(self, "radius_cells", "sigma_cells")
+        require_positive(self, "radius_cells")
+        require_sigma(self, "sigma_cells")
         if not 0 <= self.occluded_weight <= 1:
             raise ValueError(
                 f"model.occluded_weight: expected 0 to 1, found {self.occluded_weight}"

@@ -12,7 +12,7 @@ from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.models.blocks import conv_norm, output
-from tinypose.models.checks import require_at_least, require_divisible, require_positive
+from tinypose.models.checks import require_at_least, require_divisible, require_sigma
 from tinypose.models.layers import CentreMap
 
 STRIDE = 8
@@ -50,7 +50,7 @@ class PoseMachineConfig:
         require_at_least(self, 1, "num_keypoints", "features", "image_features")
         require_at_least(self, 1, "wide_features", "trunk_kernel", "num_stages")
         require_divisible(self, STRIDE)
-        require_positive(self, "sigma_cells")
+        require_sigma(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

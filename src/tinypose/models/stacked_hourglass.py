@@ -12,7 +12,7 @@ from keras import KerasTensor, layers
 
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.models.blocks import batch_norm, conv_norm, output
-from tinypose.models.checks import require_at_least, require_divisible, require_positive
+from tinypose.models.checks import require_at_least, require_divisible, require_sigma
 from tinypose.models.layers import NearestUpsampling
 
 
@@ -46,7 +46,7 @@ class StackedHourglassConfig:
                 f"{self.features}"
             )
         require_divisible(self, 4 * 2**self.depth, "4 * 2**depth")
-        require_positive(self, "sigma_cells")
+        require_sigma(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

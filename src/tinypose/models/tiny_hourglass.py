@@ -14,8 +14,8 @@ from tinypose.models.blocks import hourglass, output, reception
 from tinypose.models.checks import (
     require_at_least,
     require_divisible,
-    require_positive,
     require_rate,
+    require_sigma,
 )
 
 
@@ -44,7 +44,7 @@ class TinyHourglassConfig:
         require_at_least(self, 1, "num_keypoints", "channels", "depth")
         require_divisible(self, 4 * 2**self.depth, "4 * 2**depth")
         require_rate(self, "dropout")
-        require_positive(self, "sigma_cells")
+        require_sigma(self, "sigma_cells")
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from helpers.micro import needs_tflite_micro
+from tinypose.cli.export_job import _with_given
 from tinypose.cli.main import main
 from tinypose.data.stick_people import stick_people
 from tinypose.errors import TinyposeError
@@ -26,6 +27,7 @@ from tinypose.inference.backends import open_backend
 from tinypose.inference.predictor import Predictor
 from tinypose.metadata import Metadata, read_metadata, write_metadata
 from tinypose.models.weight_files import read_weights
+from tinypose.origin import NOT_STATED, join_data, join_licences
 from tinypose.skeletons import AI_CHALLENGER
 from tinypose.weights import shipped, shipped_weights
 
@@ -112,6 +114,34 @@ def test_options_change_the_file_and_its_metadata(run, tmp_path, capsys):
     assert metadata.accuracy == {}
     heatmaps = run_tflite(path, np.zeros((3, 64, 48, 3), np.uint8))
     assert heatmaps.shape == (3, *HEATMAP_HW, 14)
+
+
+def test_terms_of_the_first_weights_stay_beside_others(run, tmp_path, capsys):
+    tuned, path, folder = (tmp_path / n for n in ("tuned.keras", "t.tflite", "micro"))
+    keras.models.load_model(run / "best.keras").save(tuned)
+    metadata = read_metadata(run / "best.keras")
+    origins = metadata.as_origins()
+    metadata = replace(
+        metadata,
+        training_data=join_data(["coco"], origins),
+        licence=join_licences(NOT_STATED, origins),
+        origins=origins,
+    )
+    write_metadata(tuned, metadata)
+    options = ["--precision", "int8", "--calibrate", "stick_people:1-20"]
+    code, _, err = tinypose(capsys, "export", tuned, "--to", path, *options)
+    assert code == 0, err
+    found = read_metadata(path)
+    assert found.licence == "derived from mine: Apache-2.0"
+    assert found.training_data == ("mine: stick_people", "coco")
+    options = ["--target", "micro", "--licence", "CC0", *TWO]
+    code, _, err = tinypose(capsys, "export", path, "--to", folder, *options)
+    assert code == 0, err
+    terms = "CC0; derived from mine: Apache-2.0"
+    assert read_metadata(folder).licence == terms
+    page = (folder / "README.md").read_text()
+    assert f"model: {terms}. Trained on: mine: stick_people, coco." in page
+    assert _with_given(metadata, {"licence": "CC0"}).licence == terms
 
 
 def test_eight_bits_need_examples_and_say_how_close_they_are(run, tmp_path, capsys):
@@ -205,7 +235,7 @@ def _foreign_keras_file(folder):
 @pytest.mark.parametrize(
     ("source", "code", "message"),
     [
-        (_no_run, 1, "shipped model with weights (nano, small), found nothing there"),
+        (_no_run, 1, "shipped model with weights (nano, small, tiny), found nothing there"),
         (_other_folder, 1, "(with config.yaml and best.keras), found another folder"),
         (_untrained_run, 1, "found one without best.keras; train it first"),
         (_other_file, 2, "expected a run folder or a file ending in .keras"),

@@ -11,18 +11,20 @@ import pytest
 from helpers.families import SMALL
 from tinypose.cli.main import main
 from tinypose.cli.prune import parse_target
-from tinypose.cli.prune_job import PruneJob, Target, measurer
+from tinypose.cli.prune_job import PruneJob, Target, measurer, training_record
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.config import apply_overrides, save_config
 from tinypose.data.coco_writer import write_coco
 from tinypose.data.stick_people import stick_people
 from tinypose.errors import UsageError
 from tinypose.export.wrapper import load_net
+from tinypose.files import file_sha256
 from tinypose.images import write_image
 from tinypose.inference.predictor import Predictor
 from tinypose.metadata import Metadata, read_metadata
 from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs
+from tinypose.origin import Origin
 from tinypose.skeletons import Skeleton
 from tinypose.training import device
 from tinypose.training.run_dir import Progress, RunDir
@@ -117,6 +119,126 @@ def test_a_smaller_run_trains_exports_and_predicts(run, tmp_path, capsys):
     assert pose.keypoints_xy.shape == (14, 2)
 
 
+@pytest.fixture(scope="module")
+def pruned(run, tmp_path_factory):
+    """A run of half the parameters."""
+    out = tmp_path_factory.mktemp("pruned") / "thin"
+    before, _ = load_net(RunDir(run).best)
+    command = ["prune", run, "--target", f"parameters={before.count_params() // 2}"]
+    command += ["--rounds", 1, "--epochs", 1, "--importance", "magnitude", "--quiet"]
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in (*command, "--out", out)])
+    assert stop.value.code == 0
+    return out
+
+
+def tuning(pruned, out, *options):
+    """Return the command that trains a pruned run on."""
+    data = ["--data", "stick_people:1-16", "--val", "stick_people:65-72"]
+    start = ["train", RunDir(pruned).config, *data, "--init", pruned, "--out", out]
+    return [*start, "--set", "training.epochs=1", *options]
+
+
+def shapes(path):
+    return [weight.shape for weight in load_net(path)[0].get_weights()]
+
+
+def test_a_pruned_run_is_trained_on_as_it_is(run, pruned, tmp_path, capsys):
+    code, text, err = tinypose(capsys, *tuning(pruned, tmp_path / "tuned"))
+    assert code == 0, err
+    assert f"{pruned}/best.kerasistrainedonasitis" in "".join((text + err).split())
+    best, files = RunDir(pruned).best, RunDir(tmp_path / "tuned")
+    assert shapes(files.best) == shapes(best) != shapes(RunDir(run).best)
+    # It began with the weights that pruning ended with, and with nothing else.
+    begun, ended = load_net(files.network)[0], load_net(best)[0]
+    for mine, theirs in zip(begun.get_weights(), ended.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert [origin.name for origin in read_metadata(files.best).origins] == ["thin"]
+
+
+@pytest.mark.slow
+def test_a_pruned_run_imitates_eight_bits_resumes_and_exports(pruned, tmp_path, capsys):
+    tuned, again = tmp_path / "tuned", tmp_path / "again"
+    command = tuning(pruned, tuned, "--set", "training.imitate_int8=true", "--quiet")
+    code, _, err = tinypose(capsys, *command)
+    assert code == 0, err
+    # It goes on by itself, also from before its first checkpoint.
+    RunDir(tuned).checkpoint.unlink()
+    resume = ["train", "--resume", tuned, "--set", "training.epochs=2"]
+    code, text, err = tinypose(capsys, *resume)
+    assert code == 0 and "trained 2 epochs" in text, err
+    # And so does what is made from it.
+    code, _, err = tinypose(capsys, *tuning(tuned, again, "--quiet"))
+    assert code == 0, err
+    for folder in (tuned, again):
+        assert shapes(RunDir(folder).best) == shapes(RunDir(pruned).best)
+    file = tmp_path / "tuned.tflite"
+    export = ["export", again, "--to", file, "--precision", "int8"]
+    code, _, err = tinypose(capsys, *export, "--data", "stick_people:1-4")
+    assert code == 0, err
+    pose = Predictor(file)(np.zeros((90, 60, 3), np.uint8))
+    assert pose.keypoints_xy.shape == (14, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("family=tiny_hourglass", "expected family conv_hourglass, found tiny_hourgla"),
+        ("skeleton=lsp", "expected its keypoints, "),
+        ("model.channels=[16, 32]", "model.channels [16, 24], found [16, 32]"),
+        ("model.input_hw=[96, 96]", "model.input_hw [64, 48], found [96, 96]"),
+        ("training.first_sizes=[[1, 32, 24]]", "no training.first_sizes, found [[1, 3"),
+    ],
+    ids=["family", "keypoints", "channels", "size", "sizes"],
+)
+def test_a_pruned_network_does_not_become_another(
+    pruned, tmp_path, capsys, change, message
+):
+    command = tuning(pruned, tmp_path / "out", "--set", change)
+    if change.startswith("family"):
+        command += ["--set", "model={num_keypoints: 14, input_hw: [64, 64]}"]
+    if change.startswith("training"):
+        command += ["--set", "training.epochs=2"]
+    code, _, err = tinypose(capsys, *command)
+    assert code == 2 and "a pruned network is trained on as it is: " in err
+    assert message in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pruned_file_alone_does_not_grow_back(pruned, tmp_path, capsys):
+    file = tmp_path / "copy.keras"
+    shutil.copy(RunDir(pruned).best, file)
+    command = tuning(pruned, tmp_path / "out", "--quiet")
+    command[command.index(pruned)] = file
+    code, _, err = tinypose(capsys, *command)
+    assert code == 1 and "found a pruned one, whose channels would grow back" in err
+    weights = tmp_path / "weights.npz"
+    code, _, err = tinypose(capsys, "export", pruned, "--to", weights)
+    assert code == 2 and "channels weights alone do not tell" in err
+    assert not weights.exists()
+
+
+def test_a_pruning_that_has_begun_is_no_new_folder(pruned, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copy(RunDir(pruned).network, RunDir(out).network)
+    command = tuning(pruned, out)
+    code, _, err = tinypose(capsys, *command)
+    assert code == 2 and "found a pruned network that is not trained yet" in err
+
+
+def test_of_zeros_another_network_begins_as_before(run, tmp_path, capsys):
+    sparse = tmp_path / "sparse"
+    command = ["prune", run, "--target", "sparsity=50%", "--out", sparse, "--quiet"]
+    assert tinypose(capsys, *command, "--epochs", 1)[0] == 0
+    wide = ["--set", "model.channels=[16, 32]"]
+    command = tuning(sparse, tmp_path / "out", *wide)
+    code, text, err = tinypose(capsys, *command)
+    assert code == 0, err
+    assert "ofthemwidened" in "".join((text + err).split())
+    assert not RunDir(tmp_path / "out").network.exists()
+
+
 def test_single_weights_become_zero(run, tmp_path, capsys):
     out = tmp_path / "sparse"
     command = ["prune", run, "--target", "sparsity=80%", "--out", out, "--epochs", 2]
@@ -131,6 +253,7 @@ def test_single_weights_become_zero(run, tmp_path, capsys):
     assert 0.7 < measure_sparsity(net) < 0.8
     training = metadata.config["training"]
     assert training["sparsity"] == 0.8
+    assert metadata.training_data == ("stick_people 1-64",)
     assert training["learning_rate"] == pytest.approx(0.3 * 2e-3)
     # All is done: the same command trains nothing more.
     stamp = RunDir(out).checkpoint.stat().st_mtime_ns
@@ -142,6 +265,38 @@ def test_single_weights_become_zero(run, tmp_path, capsys):
     code, _, err = tinypose(capsys, *command)
     assert code == 2 and "target: {'sparsity': 0.8}" in err and err.count("\n") == 1
     assert RunDir(out).checkpoint.stat().st_mtime_ns == stamp
+
+
+def test_what_a_run_was_made_of_goes_on_with_it(run, tmp_path):
+    small = Origin(name="small", training_data=("lsp",), licence="for research")
+    tuned = tmp_path / "tuned"
+    shutil.copytree(run, tuned)
+    net, metadata = load_net(RunDir(run).best)
+    RunDir(tuned).save_best(net, replace(metadata, origins=(small,)))
+    assert training_record(tuned, None, None, None)["origins"] == [small.to_dict()]
+    other = training_record(tuned, ["stick_people:9-12"], None, None)["origins"]
+    itself = Origin(name="run", training_data=("stick_people 1-64",))
+    assert other == [small.to_dict(), itself.to_dict()]
+
+
+def test_a_pruned_run_learns_from_the_whole_one(run, tmp_path, capsys):
+    out = tmp_path / "taught"
+    before, _ = load_net(RunDir(run).best)
+    command = ["prune", run, "--target", f"parameters={before.count_params() // 2}"]
+    command += ["--rounds", 1, "--epochs", 1, "--importance", "magnitude"]
+    command += ["--quiet", "--out", out]
+    code, _, err = tinypose(capsys, *command, "--teacher", "small")
+    assert code == 1 and "takes pictures of 64x48" in err and not out.exists()
+    code, _, err = tinypose(capsys, *command, "--teacher", run)
+    assert code == 0, err
+    record = RunDir(out).read_run()
+    assert record["teacher"] == str(run)
+    assert record["teacher_sha256"] == file_sha256(RunDir(run).best)
+    # It is made of nothing that the run itself was not made of.
+    assert read_metadata(RunDir(out).best).origins == ()
+    assert training_record(run, None, None, None)["origins"] == []
+    code, _, err = tinypose(capsys, *command)
+    assert code == 2 and "expected the same request" in err and "found None" in err
 
 
 def test_a_run_is_not_pruned_into_itself_or_another(run, tmp_path, capsys):
@@ -340,10 +495,18 @@ def test_other_targets_are_refused(text):
             2,
             "expected either --epochs 2 or --set training.epochs=3, found both",
         ),
+        (
+            ["--target=macs=1M", "--set", "model.channels=[8, 8]"],
+            2,
+            "--set model.channels=[8, 8]: expected model as the run has it",
+        ),
+        (["--target=sparsity=50%", "--set=model.num_stacks=2"], 2, "expected model as"),
+        (["--target=macs=1M", "--set=skeleton=lsp"], 2, "expected skeleton as the run"),
+        (["--target=macs=1M", "--set=family=deeppose"], 2, "expected family as the"),
     ],
     ids=[
         *("above", "all_zeros", "rounds", "out_of_reach", "importance", "data"),
-        "epochs",
+        *("epochs", "channels", "stacks", "skeleton", "family"),
     ],
 )
 def test_what_cannot_be_is_one_line(run, tmp_path, capsys, options, code, message):

@@ -21,9 +21,11 @@ from tinypose.data.coco_writer import write_coco
 from tinypose.data.fingerprint import fingerprint
 from tinypose.data.stick_people import stick_people
 from tinypose.images import write_image
+from tinypose.metadata import read_metadata
 from tinypose.skeletons import AI_CHALLENGER
 from tinypose.training.run_dir import HISTORY_COLUMNS, Progress, RunDir
 from tinypose.training.train import TrainingJob
+from tinypose.weights import shipped_weights
 
 OVERRIDES = [
     "skeleton=ai_challenger",
@@ -249,6 +251,27 @@ def test_crops_are_padded_as_configured(config, tmp_path, capsys, untrained) -> 
     assert job.training.padding == job.validation.padding == job.config.padding == 1.5
 
 
+def test_what_spoils_a_training_is_said_at_its_start(
+    config, tmp_path, capsys, untrained
+) -> None:
+    labels = write_people(tmp_path / "here")
+    own = {"name": "mine", "keypoints": ["left_wrist", "neck"], "flip_pairs": []}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
+    skeleton = ["--set", f"skeleton={tmp_path / 'mine.yaml'}"]
+    skeleton += ["--set", "model.num_keypoints=2"]
+    data = ["--data", f"coco={labels}", "--val", f"coco={labels}:4-4"]
+    code, _, err = run_here(
+        capsys, "train", config, *data, *skeleton, "--out", tmp_path / "run"
+    )
+    assert code == 0, err
+    said = " ".join(err.split())
+    assert "warning: the skeleton 'mine' (left_wrist, neck) has no flip_pairs" in said
+    assert "warning: 1 of 1 pictures of --val are in --data, too" in said
+    options = ["--out", tmp_path / "quiet", "--quiet"]
+    code, _, err = run_here(capsys, "train", config, *data, *skeleton, *options)
+    assert (code, err) == (0, "")
+
+
 def write_people(folder: Path) -> Path:
     """Write four people with pictures, as COCO-style JSON."""
     people = []
@@ -342,6 +365,28 @@ def test_a_run_goes_on_with_its_own_teacher_only(
     teacher.write_bytes(b"trained on")
     code, err = fail(capsys, "--resume", run)
     assert (code, "found other weights" in err) == (1, True), err
+
+
+def test_what_the_first_weights_and_the_teacher_were_made_of_is_kept(
+    config, tmp_path, capsys, monkeypatch, untrained
+) -> None:
+    monkeypatch.setattr("tinypose.training.teacher.load_teacher", lambda *_: None)
+    teacher, run = tmp_path / "teacher.keras", tmp_path / "run"
+    teacher.write_bytes(b"without metadata")
+    shipped = read_metadata(shipped_weights()["small"])
+    people = ["--data", "stick_people:1-4", "--init", "small", "--teacher", teacher]
+    code, _, err = run_here(capsys, "train", config, *people, "--out", run)
+    assert code == 0, err
+    # A resumed run needs none of the files for it.
+    monkeypatch.setattr("tinypose.weights.shipped_weights", dict)
+    RunDir(run).checkpoint.touch()
+    code, _, err = run_here(capsys, "train", "--resume", run)
+    assert code == 0, err
+    for job in untrained:
+        small, taught_by = job.origins
+        assert small.training_data == shipped.training_data
+        assert (small.name, small.licence) == ("small", shipped.licence)
+        assert taught_by.data_text == "teacher.keras: not stated"
 
 
 def test_another_edge_does_not_end_a_run(movable, capsys, untrained) -> None:
@@ -479,9 +524,9 @@ def test_weights_of_a_run_start_another_one(config, tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("option", "model", "message"),
     [
-        ("--init", "tiny", "expected a run folder, a .keras or .npz file"),
+        ("--init", "medium", "expected a run folder, a .keras or .npz file"),
         ("--init", "mine.tflite", "a .tflite file holds no network to train with"),
-        ("--teacher", "tiny", "--teacher tiny: expected a run folder"),
+        ("--teacher", "medium", "--teacher medium: expected a run folder"),
         ("--teacher", "small", "expected heatmaps like the student's"),
     ],
 )

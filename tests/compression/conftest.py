@@ -26,7 +26,6 @@ SMALL = {
         **DEEPPOSE,
         "norm": "local_response",
     },
-    "deeppose_cascade": {**FAMILIES["deeppose_cascade"], "window_hw": (60, 64)},
     "pose_machine": {**FAMILIES["pose_machine"], "num_stages": 3},
     "pose_machine-plain": {**FAMILIES["pose_machine"], "normalise": False},
     "stacked_hourglass": {

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from helpers.families import SMALL
 from tinypose.compression.channels import find_channels
 from tinypose.compression.costs import COSTS, PruningCosts
 from tinypose.compression.pruning import choose_channels, prune_channels, shrink_to
@@ -205,9 +206,7 @@ def test_phases_find_their_layers_in_a_pruned_network(small_net) -> None:
     )
     net = prune_channels(net, two_of_three(net))
     assert net.get_layer("centres_2").factor.numpy().any()
-    config = family.config_class(
-        input_hw=(128, 120), stage_hw=(64, 60), num_keypoints=5, num_stages=2
-    )
+    config = family.config_class(**SMALL["deeppose_cascade"])
     phase = family.phases(config)[1]
     task = PoseTask(net, family.codecs(config), phase=phase)
     task.compile(optimizer="sgd", jit_compile=False)

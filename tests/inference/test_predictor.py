@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinypose import weights
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.geometry import transform_points
 from tinypose.images import write_image
@@ -244,10 +245,12 @@ def test_unknown_decoding_is_refused(dot_models, tmp_path, changes, message):
 
 
 def test_shipped_name_is_found_first(dot_models, monkeypatch, tmp_path):
-    monkeypatch.setattr(inputs, "shipped", lambda: {"dots": dot_models("heads")})
+    for module in (inputs, weights):
+        monkeypatch.setattr(module, "shipped", lambda: {"dots": dot_models("heads")})
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dots").mkdir()
-    predictor = Predictor("dots")
+    with pytest.warns(weights.SameNameWarning):
+        predictor = Predictor("dots")
     assert predictor.path == dot_models("heads")
     assert predictor.name == predictor.metadata.name == "dots"
 

@@ -50,6 +50,7 @@ def test_every_family_computes_nearly_the_same(family):
     dtypes = {layer.compute_dtype for layer in net.layers}
     assert dtypes == {"float32", "bfloat16"}
     outputs = dict(net(images))
+    assert all(v.dtype == "float32" for v in outputs.values() if v.ndim != 4)
     if family == "multi_resolution":
         # Behind a peak: the highest of two cells that are nearly equal.
         del outputs["fine_heatmaps_2"], outputs["coordinates_2"]
@@ -59,6 +60,23 @@ def test_every_family_computes_nearly_the_same(family):
         # measured 0.0006 to 0.04.
         error = float(np.abs(found - exact[key]).mean())
         assert error < 0.1 * float(np.abs(exact[key]).mean()) + 1e-6
+
+
+@pytest.mark.parametrize("family", ["deeppose_cascade", "multi_resolution"])
+def test_what_is_no_map_stays_exact(family):
+    net = FAMILIES[family].build(FAMILIES[family].config_class(**SMALL[family]))
+    mix_bfloat16(net)
+    rounded = [
+        layer.name
+        for layer in net.layers
+        if layer.compute_dtype == "bfloat16" and len(layer.output.shape) != 4
+    ]
+    assert not rounded
+    assert any(layer.compute_dtype == "bfloat16" for layer in net.layers)
+    # In bfloat16 the next number after 0.3017 is 0.3027.
+    centres, steps = np.full((2, 1, 5, 2), [[[[0.3017]]], [[[0.0003]]]], "float32")
+    found = net.get_layer("coordinates_2")([centres, steps])
+    np.testing.assert_allclose(found, centres + steps, atol=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,15 @@ def test_keypoints_are_matched_by_name(learner, dots, taught):
     assert losses[0] == losses[1] == 0 < losses[2]
 
 
+def test_keypoints_are_matched_in_any_spelling(learner, dots, taught):
+    other = Skeleton(name="other", names=("R-Dot", "Middle"), edges=(), flip_pairs=())
+    images = normalize_images(dots.batch(range(2)).images)
+    teacher = load_teacher(taught, learner, other)
+    assert teacher.known.tolist() == [1, 1]
+    expected = np.asarray(load_net(taught)(images)["heatmaps_1"])
+    np.testing.assert_array_equal(teacher.net(images), expected[..., [2, 0]])
+
+
 def test_what_cannot_teach_is_refused(learner, dots, taught):
     others = Skeleton(name="two", names=("nose", "tail"), edges=(), flip_pairs=())
     with pytest.raises(UsageError, match="expected some of the keypoints nose, tail"):

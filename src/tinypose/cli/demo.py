@@ -136,7 +136,7 @@ def _say_what_to_do_next(out: Path) -> None:
     for command in [
         "tinypose predict YOUR_PHOTO.jpg --save predictions",
         "tinypose data show coco=YOUR_LABELS.json --out look",
-        "tinypose train configs/small_finetune.yaml --init small "
+        "tinypose train small_finetune --init small "
         "--data coco=YOUR_LABELS.json --val coco=HELD_OUT.json --out runs/mine "
         "--set skeleton=coco "
         "--set model.num_keypoints=17",

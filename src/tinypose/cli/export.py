@@ -106,7 +106,8 @@ def export(
         float | None,
         typer.Option(
             metavar="POINTS",
-            help="PCK@0.2 that the file may lose, or it is not written.",
+            help="PCK@0.2 that the file may lose: with --receipt, or it is not "
+            "written; with --against, or the command fails.",
             show_default="1.0",
         ),
     ] = None,
@@ -121,7 +122,12 @@ def export(
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option("--licence", "--license", help="Terms of use of the file."),
+        typer.Option(
+            "--licence",
+            "--license",
+            help="Terms of use of the file; those of weights that it was trained from "
+            "stay beside them.",
+        ),
     ] = None,
     refinement: Annotated[
         str | None,

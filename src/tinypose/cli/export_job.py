@@ -264,8 +264,13 @@ class _Check:
 
 
 def _with_given(metadata: "Metadata", given: dict[str, Any]) -> "Metadata":
-    """Return metadata with the command line's entries in place of the run's."""
+    """Return metadata with the command line's entries in place of the run's.
+
+    The terms of its origins stay beside its own.
+    """
     changed = replace(metadata, **given)
+    if "licence" in given:
+        changed = changed.with_licence(given["licence"])
     if changed.refinement != metadata.refinement:
         # It was measured with the other decoding.
         changed = replace(changed, accuracy={})
@@ -278,9 +283,16 @@ def _write_weights(weights: Path, to: Path, given: dict[str, Any]) -> None:
     from tinypose.metadata import read_metadata
     from tinypose.models.loading import load_net
     from tinypose.models.weight_files import save_weights
+    from tinypose.training.pruned import is_pruned
 
-    metadata = _with_given(read_metadata(weights), given)
-    save_weights(load_net(weights), metadata, to)
+    net, metadata = load_net(weights), _with_given(read_metadata(weights), given)
+    if is_pruned({layer.name: layer.get_weights() for layer in net.layers}, metadata):
+        raise UsageError(
+            f"{to}: not written: expected a network as its metadata describe, found a "
+            "pruned one, whose channels weights alone do not tell; --init and "
+            f"--teacher take its run folder or {weights.name} itself"
+        )
+    save_weights(net, metadata, to)
     typer.echo(
         f"wrote {to}: {to.stat().st_size / 1000:.0f} kB\n"
         f"next:  tinypose train CONFIG --init {to} --data ... --out RUN"

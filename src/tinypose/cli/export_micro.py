@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def is_exported(source: Path) -> bool:
     """Return whether what is to be exported is an exported file already."""
-    from tinypose.weights import shipped
+    from tinypose.weights import is_shipped
 
-    return str(source) in shipped() or source.suffix.lower() == ".tflite"
+    return is_shipped(source) or source.suffix.lower() == ".tflite"
 
 
 def repack_micro(

@@ -3,8 +3,10 @@
 import errno
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated, NoReturn
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -12,6 +14,7 @@ from tinypose import __version__
 from tinypose.cli import data, demo, evaluate, export, models, predict, prune, train
 from tinypose.errors import TinyposeError
 from tinypose.files import describe
+from tinypose.weights import SameNameWarning
 
 INTERRUPTED = 130
 
@@ -51,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     failure.
     """
     command = typer.main.get_command(app)
+    warnings.showwarning = partial(_show_warning, warnings.showwarning)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = command.main(words, prog_name="tinypose", standalone_mode=False)
@@ -76,6 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if code == INTERRUPTED:  # how the parser passes Ctrl-C on
         _fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warning(
+    others: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    *place: Any,
+    **more: Any,
+) -> None:
+    """Show a warning of tinypose's in one line, and others as ever."""
+    if issubclass(category, SameNameWarning):
+        typer.echo(f"tinypose: warning: {message}", err=True)
+    else:
+        others(message, category, *place, **more)
 
 
 def _end_quietly() -> NoReturn:

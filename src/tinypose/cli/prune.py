@@ -8,6 +8,7 @@ import typer
 
 from tinypose.cli.prune_job import PruneJob, Target, training_record
 from tinypose.cli.quiet import load_keras_on
+from tinypose.cli.train import weights_name
 from tinypose.cli.training_options import Device, Limit, Quiet
 from tinypose.errors import UsageError
 
@@ -21,6 +22,9 @@ UNITS = {
 """What can be a target, and its units."""
 
 EXAMPLES = "macs=50M, parameters=300K, size=200KB, latency=2ms or sparsity=80%"
+
+NETWORK_KEYS = ("family", "skeleton", "model")
+"""Of a configuration: what the network to be pruned was built from."""
 
 DEFAULT_EPOCHS = 10
 DEFAULT_ROUNDS = 3
@@ -54,6 +58,13 @@ def prune(
     val: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=PATH", help="Validation data."),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Learn from the heatmaps of a shipped model, run folder or file, too: "
+            "RUN itself knows what is removed from it."
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -95,6 +106,7 @@ def prune(
             f"--importance: expected {', '.join(METHODS)}, found {importance!r}"
         )
     find_weights(run)  # says what is wrong with the folder
+    teacher_name = weights_name("--teacher", teacher) if teacher else None
     changes = _changes(override or [], epochs)
     if goal.kind == "sparsity" and (rounds, importance) != (
         DEFAULT_ROUNDS,
@@ -108,8 +120,8 @@ def prune(
         run=run,
         out=out,
         target=goal,
-        record=training_record(run, data, val, limit),
-        given={"data": data, "validation": val},
+        record=training_record(run, data, val, limit, teacher_name),
+        given={"data": data, "validation": val, "teacher": teacher_name},
         changes=changes,
         rounds=rounds,
         importance=importance,
@@ -122,8 +134,15 @@ def _changes(override: list[str], epochs: int | None) -> list[str]:
     """Return the overrides, the number of epochs included.
 
     Raises:
-        UsageError: it is given twice.
+        UsageError: it is given twice, or a change is of the network that is there.
     """
+    for text in override:
+        section = re.split(r"[.=]", text)[0]
+        if section in NETWORK_KEYS:
+            raise UsageError(
+                f"--set {text}: expected {section} as the run has it; its channels are "
+                "removed to meet --target, and anything else is for a new run"
+            )
     given = [text for text in override if text.startswith("training.epochs=")]
     if given and epochs is not None:
         raise UsageError(

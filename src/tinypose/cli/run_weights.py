@@ -34,18 +34,18 @@ def _weights_alone(run: Path) -> Path | None:
     Raises:
         TinyposeError: there is nothing of that name.
     """
-    from tinypose.weights import shipped, shipped_weights
+    from tinypose.weights import is_shipped, shipped_weights
 
-    if run.exists():
-        return run if run.is_file() and run.suffix.lower() == ".npz" else None
-    known = shipped_weights()
-    if str(run) not in known:
-        found = "one without" if str(run) in shipped() else "nothing there"
+    known, name_is_shipped = shipped_weights(), is_shipped(run)
+    if name_is_shipped and str(run) in known:
+        return known[str(run)]
+    if name_is_shipped or not run.exists():
         raise TinyposeError(
             f"{run}: expected a run folder, a .keras or .npz file or a shipped model "
-            f"with weights ({', '.join(known) or 'none here'}), found {found}"
+            f"with weights ({', '.join(known) or 'none here'}), found "
+            f"{'one without' if name_is_shipped else 'nothing there'}"
         )
-    return known[str(run)]
+    return run if run.is_file() and run.suffix.lower() == ".npz" else None
 
 
 def _build_network(weights: Path, file: Path) -> None:

@@ -20,7 +20,11 @@ RESUMABLE = (
 def train(
     config: Annotated[
         Path | None,
-        typer.Argument(help="Configuration, such as configs/small.yaml."),
+        typer.Argument(
+            metavar="CONFIG",
+            help="Configuration: a YAML file, or one that comes along, such as "
+            "small_finetune.",
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -58,7 +62,7 @@ def train(
 ) -> None:
     """Train a model on labelled photos, or resume a run.
 
-    Example: tinypose train configs/small.yaml --data lsp=LSP:1-700
+    Example: tinypose train small --data lsp=LSP:1-700
     --val lsp=LSP:701-1000 --out runs/mine
     """
     if (config is None) == (resume is None):
@@ -69,7 +73,7 @@ def train(
         given = {
             "data": data,
             "validation": val,
-            "teacher": _weights_name("--teacher", teacher) if teacher else None,
+            "teacher": weights_name("--teacher", teacher) if teacher else None,
         }
         run_request(
             resumed_request(resume, device, override or [], given), quiet, workers
@@ -85,8 +89,8 @@ def train(
         "data": [absolute_spec(spec) for spec in data],
         "validation": [absolute_spec(spec) for spec in val or []],
         "limit": limit,
-        "init": _weights_name("--init", init) if init else None,
-        "teacher": _weights_name("--teacher", teacher) if teacher else None,
+        "init": weights_name("--init", init) if init else None,
+        "teacher": weights_name("--teacher", teacher) if teacher else None,
     }
     request = new_request(config, out, device, record, override or [], workers)
     run_request(request, quiet, workers)
@@ -111,18 +115,18 @@ def _check_changes(override: list[str]) -> None:
             )
 
 
-def _weights_name(option: str, path: Path) -> str:
+def weights_name(option: str, path: Path) -> str:
     """Return what an option names, good from any folder.
 
     Raises:
         UsageError: a shipped model without weights to start from.
     """
-    from tinypose.weights import shipped, shipped_weights
+    from tinypose.weights import is_shipped, shipped_weights
 
-    name = str(path)
-    if name in shipped_weights():
+    name, name_is_shipped = str(path), is_shipped(path)
+    if name_is_shipped and name in shipped_weights():
         return name
-    if name in shipped() or path.suffix.lower() == ".tflite":
+    if name_is_shipped or path.suffix.lower() == ".tflite":
         raise UsageError(
             f"{option} {name}: expected a run folder, a .keras or .npz file or a "
             f"shipped model with weights "

@@ -1,6 +1,6 @@
 """What ``tinypose train`` does once its options are understood."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Request:
         validation: The validation people.
         is_new: Whether the run folder is still to be made.
         strategy: What ``choose_device`` gave, before any network was built.
+        network: File of the pruned network that a new run trains on, if it does.
     """
 
     config: Any
@@ -39,6 +40,7 @@ class Request:
     validation: list[Any]
     is_new: bool
     strategy: Any
+    network: Path | None = None
 
 
 def start_run(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> bool:
@@ -84,7 +86,7 @@ def new_request(
     """Read what a new run needs, and check that all fits together.
 
     Args:
-        config: The configuration file.
+        config: The configuration's file or name; see ``find_config``.
         out: The run folder to make.
         device: What to train on; see ``choose_device``.
         record: What is written of the request into the run folder.
@@ -96,32 +98,46 @@ def new_request(
             weights do not fit together.
     """
     strategy = load_keras_on(device)
-    from tinypose.config import load_config
+    from tinypose.config import find_config, load_config
     from tinypose.skeletons import load_skeleton
+    from tinypose.training.pruned import pruned_network
     from tinypose.training.run_dir import RunDir, is_own
     from tinypose.training.teacher import check_teacher, load_teacher
 
     run_dir = RunDir(out)
     run_dir.require_new()
-    resolved = load_config(config, override)
+    if run_dir.network.exists():
+        raise UsageError(
+            f"{out}: expected a new folder, found a pruned network that is not trained "
+            "yet; choose another --out"
+        )
+    resolved = load_config(find_config(config), override)
     if resolved.training.imitate_int8 and not record["init"]:
         raise UsageError(
             "training.imitate_int8: expected --init RUN, trained weights to begin "
             "with: how far activations reach cannot be told from random ones"
         )
     skeleton = load_skeleton(resolved.skeleton)
+    network = None
+    if record["init"]:
+        first = weights_file(record["init"])
+        may_build = not num_workers
+        network = pruned_network(first, resolved, skeleton, may_build=may_build)
     if record["teacher"]:
         # Said before pictures are read, not after. With processes, which are copied
         # after that, no network may be on the device until then.
         check = check_teacher if num_workers else load_teacher
-        teacher = _weights_file(record["teacher"])
+        teacher = weights_file(record["teacher"])
         check(teacher, resolved.at_epoch(0), skeleton)
         record = {**record, "teacher_sha256": file_sha256(teacher)}
+    made_from = [name for name in (record["init"], record["teacher"]) if name]
+    record = {**record, "origins": _origins(map(weights_file, made_from))}
     if is_own(resolved.skeleton):
         own = str(Path(resolved.skeleton).absolute())
         resolved = replace(resolved, skeleton=own)
     request = _read(resolved, skeleton, run_dir, record, strategy)
     request.is_new = True
+    request.network = network
     return request
 
 
@@ -147,7 +163,7 @@ def resumed_request(
     record = moved_record(run_dir.read_run(), given or {})
     require_there(path, record)
     if record.get("teacher"):
-        require_same_teacher(path, record, _weights_file(record["teacher"]))
+        require_same_teacher(path, record, weights_file(record["teacher"]))
     config = load_config(run_dir.config, override)
     _require_same_epochs(config, load_config(run_dir.config).training.epochs)
     request = _read(config, run_dir.load_skeleton(config), run_dir, record, strategy)
@@ -210,19 +226,28 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
     """Train to the end; return whether the user asked to stop when all was done."""
     from tinypose.cli.stopping import stop_requested
     from tinypose.config import save_config
+    from tinypose.data.advice import training_advice
     from tinypose.data.augment import NO_AUGMENT
     from tinypose.data.sources import describe_spec
+    from tinypose.origin import Origin
     from tinypose.training.display import Display
     from tinypose.training.steps import SavedInterrupt
     from tinypose.training.train import TrainingJob, run_training
 
     config, run_dir, record = request.config, request.run_dir, request.record
-    # A checkpoint holds the weights: those that the run began with may be gone.
-    begun = run_dir.checkpoint.exists()
-    initial = _weights_file(record["init"]) if record["init"] and not begun else None
+    # The weights that the run began with may be gone: a checkpoint has others, and
+    # a pruned network its own.
+    network = request.network
+    begun = run_dir.checkpoint.exists() or bool(network) or run_dir.network.exists()
+    initial = weights_file(record["init"]) if record["init"] and not begun else None
     # Runs of before there were teachers do not name one.
-    teacher = _weights_file(record["teacher"]) if record.get("teacher") else None
+    teacher = weights_file(record["teacher"]) if record.get("teacher") else None
+    often = config.augment.flip_probability
     with Display(quiet=quiet) as display, stop_requested(display.line) as should_stop:
+        for text in training_advice(request.training, request.validation, often):
+            display.line(f"warning: {text}")
+        if network:
+            display.line(f"the pruned network of {network} is trained on as it is")
         job = TrainingJob(
             config=config,
             run_dir=run_dir,
@@ -238,6 +263,8 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
                 # Listed twice, a set is seen twice as often; that is in the run folder.
                 dict.fromkeys(describe_spec(spec) for spec in record["data"])
             ),
+            # Runs of before origins were kept name none.
+            origins=tuple(map(Origin.from_dict, record.get("origins", []))),
             initial=initial,
             teacher=teacher,
             num_workers=num_workers,
@@ -250,7 +277,8 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
         ]
         if request.is_new:
             skeleton = job.training.skeleton
-            run_dir.create({**record, "left_out": left_out}, config, skeleton)
+            begin = {**record, "left_out": left_out}
+            run_dir.create(begin, config, skeleton, network)
         elif left_out != record["left_out"]:
             raise TinyposeError(
                 f"{run_dir.path}: expected the same {len(record['left_out'])} "
@@ -273,13 +301,21 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
         stopped = should_stop()
     if not quiet:
         best = progress.best
-        figure = "" if best is None else f", best PCK@0.2 {best:.1f} %"
+        figure = "" if best is None else f", best {progress.figure} {best:.1f} %"
         typer.echo(f"trained {progress.epoch} epochs{figure}")
         typer.echo(f"model  {run_dir.best}\ncurve  {run_dir.curve}")
     return stopped
 
 
-def _weights_file(name: str) -> Path:
+def _origins(files: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return what a run's record says about the models that it is made from."""
+    from tinypose.training.initial import read_origins
+
+    return [origin.to_dict() for origin in read_origins(files)]
+
+
+def weights_file(name: str) -> Path:
+    """Return the file of weights that ``train.weights_name`` gave the name of."""
     from tinypose.inference.inputs import find_model
     from tinypose.weights import shipped_weights
 
@@ -322,8 +358,8 @@ def _cache(
         text += f", {dataset.num_empty} without labels left out"
     if dataset.unreadable:
         text += (
-            f", {len(dataset.unreadable)} with unreadable pictures left out "
-            f"(the first: {dataset.unreadable[0]})"
+            f", {len(dataset.unreadable)} with unreadable pictures or boxes beside "
+            f"them left out (the first: {dataset.unreadable[0]})"
         )
     display.line(text)
     return dataset

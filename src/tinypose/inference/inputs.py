@@ -12,20 +12,20 @@ from tinypose.images import Image, as_image, read_image
 from tinypose.inference.search import overlap
 from tinypose.metadata import is_saved_model
 from tinypose.micro_folder import read_micro_folder
-from tinypose.weights import shipped
+from tinypose.weights import is_shipped, shipped
 
 BEST_MODEL = "best.keras"
 """The file of a run folder that holds the best model."""
 
 
 def find_model(model: str | Path) -> Path:
-    """Return the file of a model, given its name, file or run folder.
+    """Return the file of a model, given its name, file or run folder, in this order.
 
     Raises:
         TinyposeError: there is no such model; names the nearest.
     """
     models = shipped()
-    if str(model) in models:
+    if is_shipped(model):
         return models[str(model)]
     path = Path(model)
     if is_saved_model(path) or read_micro_folder(path) is not None:

@@ -41,6 +41,9 @@ with the mean of both, 50.7 with the mean where they agree and else the surer.
 class Predictor:
     """Find the keypoints of the person in a picture.
 
+    Without a box it gives a pose whether anybody is there or not: where its score
+    is below ``least_score``, hardly anybody is.
+
     Threads may share one: each gets its own results, and where the runtime can
     compute for one only, they take turns.
 

@@ -78,7 +78,8 @@ class Tracker:
         box_xywh: (4,), the person's box in the first frame, picture pixels;
             None searches the first frame. Who is lost for ``KEEP_CHOSEN`` frames
             is given up: then anyone is followed.
-        least_score: Below this mean score nobody is there.
+        least_score: Below this mean score nobody is there: the predictor's
+            ``least_score``, if it is one that says it.
     """
 
     def __init__(

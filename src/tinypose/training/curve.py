@@ -22,7 +22,7 @@ def draw_curve(path: Path, progress: Progress) -> None:
         losses = _known(progress, "validation_loss")
         loss_axes.plot(*losses, **_style(progress), label="validation")
         other_axes.plot(epochs, pck, **_style(progress), color="tab:green")
-        other_axes.set_title(f"validation PCK@0.2 in %, best {max(pck):.1f}")
+        other_axes.set_title(f"validation {progress.figure} in %, best {max(pck):.1f}")
     else:
         rates = _known(progress, "learning_rate")
         other_axes.plot(*rates, **_style(progress), color="tab:gray")

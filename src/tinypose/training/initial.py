@@ -1,6 +1,6 @@
 """Start training from another model's weights, of the same size or smaller."""
 
-import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.errors import TinyposeError
-from tinypose.metadata import MEMBER, read_metadata
-from tinypose.models.loading import load_net
+from tinypose.metadata import carries_metadata, read_metadata
 from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
 from tinypose.models.weight_files import read_weights
+from tinypose.origin import Origin, join_origins
 from tinypose.skeletons import Skeleton
 from tinypose.training.keypoint_match import KeypointMatch
+from tinypose.training.pruned import is_pruned, layer_weights
 from tinypose.training.widening import Widening, can_widen
 
 
@@ -54,7 +55,8 @@ def load_initial_weights(
         skeleton: The network's keypoints.
 
     Raises:
-        TinyposeError: the file does not load or no layer fits.
+        TinyposeError: the file does not load, no layer fits, or channels that were
+            pruned would grow back.
 
     Reference:
         Chen, Goodfellow & Shlens, "Net2Net: accelerating learning via
@@ -89,22 +91,44 @@ def load_initial_weights(
             f"{path}: expected layers that fit the network, found none of the same "
             "name and shapes; is it of another family or size?"
         )
+    if widened and carries_metadata(path) and is_pruned(source, read_metadata(path)):
+        raise TinyposeError(
+            f"{path}: expected a network as its metadata describe, found a pruned one, "
+            "whose channels would grow back; name its run folder, and leave its "
+            "keypoints and model.* as they are"
+        )
     _silence_new_blocks(net, source)
     return Initialised(copied, widened, keypoints)
+
+
+def read_origins(paths: Iterable[Path]) -> tuple[Origin, ...]:
+    """Return the origins of a network that is made from the models of files.
+
+    Args:
+        paths: Model files; one without metadata is known by its name alone.
+
+    Raises:
+        TinyposeError: the metadata of a file are damaged.
+    """
+    found: list[Origin] = []
+    for path in paths:
+        if carries_metadata(path):
+            found += read_metadata(path).as_origins()
+        else:
+            found.append(Origin(name=path.name))
+    return join_origins(found)
 
 
 def _source(path: Path) -> dict[str, list[NDArray[Any]]]:
     """Return the weights of each layer of a file by name."""
     if path.suffix.lower() == WEIGHTS_SUFFIX:
         return read_weights(path)
-    return {layer.name: layer.get_weights() for layer in load_net(path).layers}
+    return layer_weights(path)
 
 
 def _skeleton(path: Path) -> Skeleton | None:
     """Return the keypoints of a file; None if it does not tell."""
-    with zipfile.ZipFile(path) as archive:
-        tells = MEMBER in archive.namelist()
-    return read_metadata(path).skeleton if tells else None
+    return read_metadata(path).skeleton if carries_metadata(path) else None
 
 
 def _silence_new_blocks(net: keras.Model, source: dict[str, Any]) -> None:

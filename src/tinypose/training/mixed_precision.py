@@ -14,7 +14,8 @@ BEARS_IT = (
     NearestUpsampling,
 )
 """All other layers stay in float32: what they give is rounded too coarsely, as
-coordinates are, or gains nothing, as depthwise convolutions do."""
+coordinates are, or gains nothing, as depthwise convolutions do. So do those of
+these that give no maps: a sum may be one of coordinates."""
 
 
 def mix_bfloat16(net: keras.Model) -> None:
@@ -34,5 +35,5 @@ def mix_bfloat16(net: keras.Model) -> None:
     """
     for layer in net.layers:
         # Depthwise convolutions are no Conv2D in Keras.
-        if isinstance(layer, BEARS_IT):
+        if isinstance(layer, BEARS_IT) and len(layer.output.shape) == 4:
             layer.dtype_policy = "mixed_bfloat16"

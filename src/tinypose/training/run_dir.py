@@ -7,6 +7,7 @@ temporary name and renamed, so a kill at any moment leaves the one before.
 import io
 import json
 import platform
+import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class Progress:
         step: Steps of it that are done.
         losses: The loss of each of them.
         best: The best validation figure so far, or None.
+        figure: Its name, with what it is a share of unless that is the torso.
         history: One row per finished epoch, in ``HISTORY_COLUMNS``.
         phase: What is trained, and in which epochs where there are several phases;
             None in checkpoints of before this was written.
@@ -59,6 +61,7 @@ class Progress:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     best: float | None = None
+    figure: str = "PCK@0.2"
     history: list[list[float | None]] = field(default_factory=list)
     phase: str | None = None
 
@@ -97,7 +100,11 @@ class RunDir:
             )
 
     def create(
-        self, record: dict[str, Any], config: Config, skeleton: Skeleton | None = None
+        self,
+        record: dict[str, Any],
+        config: Config,
+        skeleton: Skeleton | None = None,
+        network: Path | None = None,
     ) -> None:
         """Make the folder and write what the run is started with.
 
@@ -105,6 +112,7 @@ class RunDir:
             record: What was asked for, and what was found.
             config: The resolved configuration.
             skeleton: The keypoints, kept where ``config`` names a file of one's own.
+            network: File of the network that the run trains on instead of a new one.
 
         Raises:
             UsageError: there is a run in it already.
@@ -113,6 +121,9 @@ class RunDir:
         save_config(self.config, config)
         if skeleton:
             self.keep_skeleton(config, skeleton)
+        if network:
+            with atomic_path(self.network) as temporary:
+                shutil.copyfile(network, temporary)
         write_json(self.path / "environment.json", environment())
         # Last: its presence makes the folder a run.
         write_json(self.run, record)

@@ -47,7 +47,7 @@ def is_taught(codec: Codec) -> bool:
 def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
     """Return a network that gives heatmaps as the student's targets are.
 
-    Keypoints are matched by name.
+    Keypoints are matched by name, in any spelling.
 
     Args:
         path: A ``.keras`` file, or an ``.npz`` of weights alone.
@@ -61,15 +61,13 @@ def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
             of another size or kind.
     """
     metadata = check_teacher(path, student, skeleton)
-    names = metadata.skeleton.names
-    known = np.array([name in names for name in skeleton.names], np.float32)
+    places = metadata.skeleton.mapping_to(skeleton)
     net = _at_size(path, metadata, student.model.input_hw)
     name = list(net.output)[-1]
-    order = [names.index(n) if n in names else 0 for n in skeleton.names]
-    maps = ops.take(net.output[name], np.array(order), axis=-1)
+    maps = ops.take(net.output[name], np.maximum(places, 0), axis=-1)
     teacher = keras.Model(net.input, maps, name="teacher")
     teacher.trainable = False
-    return Teacher(teacher, known)
+    return Teacher(teacher, np.asarray(places >= 0, np.float32))
 
 
 def check_teacher(path: Path, student: Config, skeleton: Skeleton) -> Metadata:
@@ -86,11 +84,11 @@ def check_teacher(path: Path, student: Config, skeleton: Skeleton) -> Metadata:
             of another size or kind.
     """
     metadata = read_metadata(path)
-    names = metadata.skeleton.names
-    if not set(names) & set(skeleton.names):
+    if (metadata.skeleton.mapping_to(skeleton) < 0).all():
         raise UsageError(
             f"--teacher {path}: expected some of the keypoints "
-            f"{', '.join(skeleton.names)}, found {', '.join(names)}"
+            f"{', '.join(skeleton.names)}, found "
+            f"{', '.join(metadata.skeleton.names)}"
         )
     codecs = FAMILIES[student.family].codecs(student.model).values()
     wanted = next((codec for codec in codecs if is_taught(codec)), None)

@@ -17,6 +17,7 @@ from tinypose.metadata import Metadata
 from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs, count_parameters
 from tinypose.models.loading import load_net
+from tinypose.origin import NOT_STATED, Origin, join_data, join_licences
 from tinypose.training.batches import batches_at, start_workers
 from tinypose.training.board import Board
 from tinypose.training.curve import draw_curve
@@ -47,6 +48,7 @@ class TrainingJob:
         training: The training people.
         validation: The validation people, if there are any.
         training_data: Names of the data sets, for the model's metadata.
+        origins: What the network is made from, likewise.
         initial: Model file whose weights the network starts from, if any.
         teacher: Model file whose heatmaps are learned beside the labels, if any.
         num_workers: Processes that prepare batches; 0 leaves that to threads.
@@ -59,6 +61,7 @@ class TrainingJob:
     training: CropDataset
     validation: CropDataset | None = None
     training_data: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
     initial: Path | None = None
     teacher: Path | None = None
     num_workers: int = 0
@@ -185,15 +188,23 @@ class _Loop:
             TinyposeError: a weight is not finite; the checkpoint stays.
         """
         arrays = variable_arrays(self.task)
-        if not all(np.isfinite(array).all() for array in arrays.values()):
+        self._require_finite("weights", *arrays.values())
+        self.progress.phase = self._stage.text
+        self.job.run_dir.save_checkpoint(arrays, self.progress)
+
+    def _require_finite(self, what: str, *values: Any) -> None:
+        """Check that a training has not diverged.
+
+        Raises:
+            TinyposeError: a number is not finite.
+        """
+        if not all(np.isfinite(value).all() for value in values):
             raise TinyposeError(
-                f"expected finite weights, found others in epoch "
+                f"expected finite {what}, found others in epoch "
                 f"{self.progress.epoch + 1}, step {self.progress.step}; the last "
                 "checkpoint is kept; lower training.learning_rate or set "
                 "training.clip_norm=1 in a new run"
             )
-        self.progress.phase = self._stage.text
-        self.job.run_dir.save_checkpoint(arrays, self.progress)
 
     def _stop_if_asked(self) -> None:
         """Save and stop between two batches of a validation, where the user asked.
@@ -331,11 +342,13 @@ class _Loop:
         result: ValidationResult | None = None
         due = epoch % config.validate_every == 0 or epoch == config.epochs
         if due:
+            self._require_finite("weights", *variable_arrays(self.task).values())
             copy_averages(self.task, self.averaged)
             if self.validator:
                 result = self.validator.validate(
                     self.averaged, self.task.judged, self._stop_if_asked
                 )
+                self._require_finite("predictions", result.score, result.loss)
             self._keep_if_best(result)
         loss = float(np.mean(progress.losses))
         progress.history.append(
@@ -363,6 +376,8 @@ class _Loop:
         best = self.progress.best
         if pck is None or best is None or pck >= best:
             self.progress.best = pck
+            if result:
+                self.progress.figure = result.pck_label
             score = result.score if result else 0.0
             self.job.run_dir.save_best(self.averaged.net, self._metadata(score))
 
@@ -385,7 +400,7 @@ class _Loop:
             self.board.image("heatmaps", result.picture, self.global_step)
             text += f"  validation loss {result.loss:.4f}"
             if result.pck is not None:
-                text += f"  PCK@0.2 {result.pck:.1f} %"
+                text += f"  {result.pck_label} {result.pck:.1f} %"
         self.display.line(text)
 
     def _metadata(self, usual_score: float) -> Metadata:
@@ -395,7 +410,8 @@ class _Loop:
         accuracy = {}
         # In an early phase it is another output's.
         if self.progress.best is not None and self.task.judged == prediction:
-            accuracy["validation PCK@0.2"] = round(self.progress.best, 2)
+            figure = f"validation {self.progress.figure}"
+            accuracy[figure] = round(self.progress.best, 2)
         return Metadata(
             name=self.job.run_dir.path.name,
             family=config.family,
@@ -403,7 +419,9 @@ class _Loop:
             input_hw=self.config.model.input_hw,
             **codec.description(),
             padding=config.padding,
-            training_data=self.job.training_data,
+            training_data=join_data(self.job.training_data, self.job.origins),
+            licence=join_licences(NOT_STATED, self.job.origins),
+            origins=self.job.origins,
             accuracy=accuracy,
             usual_score=round(usual_score, 3),
             num_parameters=count_parameters(net),

@@ -3,8 +3,9 @@
     python benchmarks/finetune.py
 
 The new people are drawn ones, which look like no photo and need no download. By
-number of labelled people: from the weights of `small`, and from nothing, both with
-configs/small_finetune.yaml. Scores 300 others and writes results/finetune.csv.
+number of labelled people, beside 100 more who choose the best epoch: from the
+weights of `small`, and from nothing, both with configs/small_finetune.yaml. Scores
+300 others and writes results/finetune.csv.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The examples of docs/deploy.md.
 
-The one in C++ is compiled against a runtime that echoes; the lines of the one in
-Kotlin that say where the crop lies are read as Python.
+The one in C++ is compiled against a runtime that echoes; the lines of those in
+Kotlin and Swift that say where the crop lies are read as Python.
 """
 
 import re
@@ -153,7 +153,7 @@ def scaled(source: object, width: float, height: float, smooth: bool) -> object:
     return SimpleNamespace(width=int(width), height=int(height))
 
 
-@pytest.mark.parametrize(
+PLACES = pytest.mark.parametrize(
     "picture_wh, box",
     [
         pytest.param((300, 200), (120.0, 40, 60, 110), id="not_halved"),
@@ -161,6 +161,9 @@ def scaled(source: object, width: float, height: float, smooth: bool) -> object:
         pytest.param((1001, 2003), (500.0, 100, 490, 1850), id="odd_each_time"),
     ],
 )
+
+
+@PLACES
 def test_the_kotlin_example_places_the_crop(picture_wh, box) -> None:
     lines = re.findall(
         r"^ {8}(val sides.*?)^ {8}crop\.erase.*?( Keypoint\(.*?\))\n {8}\}",
@@ -214,6 +217,50 @@ def as_python(kotlin: str) -> str:
     )
     kotlin = re.sub(r"(\d)f\b", r"\1", kotlin)
     return re.sub(r"while \((.*)\) \{", r"while \1:", kotlin)
+
+
+@PLACES
+def test_the_swift_example_places_the_crop(picture_wh, box) -> None:
+    (lines,) = re.findall(
+        r"^ {8}(let sides.*?)^ {8}let context.*? return (Keypoint\(.*?\))\n {8}\}",
+        read_example("swift"),
+        re.DOTALL | re.MULTILINE,
+    )
+    place, keypoint = map(swift_as_python, lines)
+    x, y, width, height = box
+    halvings = []
+    scope: dict = {
+        "box": SimpleNamespace(
+            width=width, height=height, midX=x + width / 2, midY=y + height / 2
+        ),
+        "picture": SimpleNamespace(width=picture_wh[0], height=picture_wh[1]),
+        "half": lambda of: halvings.append(of),
+        **{"width": 64, "height": 96, "padding": 1.25, "score": 1.0},
+        **{"CGFloat": float, "CGRect": SimpleNamespace},
+        "Keypoint": lambda x, y, score: (x, y),
+    }
+    exec(place, scope)
+    assert scope["scale"] / 2 ** len(halvings) <= 8 / 3
+    assert not halvings or scope["scale"] / 2 ** (len(halvings) - 1) > 8 / 3
+    affine = crop_affine(np.subtract(box, [0.5, 0.5, 0, 0]), (96, 64))
+    drawn = scope["place"]
+    for point in np.array([[x, y], [x + width, y + height / 2]]):
+        # Core Graphics draws all of the picture there, and counts from the bottom.
+        share = point / picture_wh
+        across = drawn.x + share[0] * drawn.width
+        up = drawn.y + (1 - share[1]) * drawn.height
+        found = np.array([across, 96 - up]) - 0.5
+        assert found == pytest.approx(transform_points(affine, point - 0.5), abs=1e-6)
+        scope["x"], scope["y"] = found
+        assert eval(keypoint, scope) == pytest.approx(point - 0.5, abs=1e-6)
+
+
+def swift_as_python(swift: str) -> str:
+    """Return simple lines of Swift as Python."""
+    swift = re.sub(r"^ {8}", "", swift, flags=re.MULTILINE).strip()
+    swift = re.sub(r"\b(let|var) |: CGFloat\b|^ *\}$", "", swift, flags=re.MULTILINE)
+    swift = re.sub(r"while (.*) \{", r"while \1:", swift)
+    return re.sub(r"\b(\w+): ", r"\1=", swift)
 
 
 def read_example(language: str) -> str:

@@ -70,6 +70,7 @@ def write_coco(folder: Path, name: str, numbers: range) -> None:
 def test_the_commands_run_in_order(tmp_path: Path, monkeypatch) -> None:
     write_coco(tmp_path, "labels", range(1, 9))
     write_coco(tmp_path, "held_out", range(9, 12))
+    write_coco(tmp_path, "test", range(12, 15))
     photo = next(iter(stick_people([77]))).load_image()
     write_image(tmp_path / "photo.jpg", photo)
     (tmp_path / "configs").symlink_to(ROOT / "configs")

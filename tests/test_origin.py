@@ -43,8 +43,22 @@ def test_a_network_that_is_trained_again_and_again_does_not_grow() -> None:
     latest = made_from(SMALL, name="week 0", data=("coco",))
     for week in range(1, 5):
         latest = made_from(latest, name=f"week {week}", data=("coco",))
-    assert latest.training_data == (SMALL_DATA, "week 0: coco", "coco")
+    assert latest.training_data == (
+        SMALL_DATA,
+        "week 0, week 1, ..., week 3: coco",
+        "coco",
+    )
     assert len(latest.origins) == 2
+
+
+def test_models_of_which_little_is_known_are_not_taken_for_one() -> None:
+    hands = made_from(name="hands", data=("coco",))
+    faces = made_from(name="faces", data=("coco",))
+    both = made_from(hands, faces, name="both", data=("lsp",))
+    assert both.training_data == ("hands: coco", "faces: coco", "lsp")
+    unknown = [made_from(name=name, data=()) for name in ("a", "b")]
+    taught = made_from(*unknown, name="taught", data=("lsp",))
+    assert taught.training_data == ("a: not stated", "b: not stated", "lsp")
 
 
 def test_own_terms_stand_beside_those_of_the_origins() -> None:

@@ -22,8 +22,8 @@ from tinypose.micro_folder import read_micro_folder
 from tinypose.origin import (
     NOT_STATED,
     Origin,
+    add_origin,
     join_licences,
-    join_origins,
     own_data,
     own_licence,
 )
@@ -125,7 +125,7 @@ class Metadata:
             training_data=own_data(self.training_data, self.origins),
             licence=own_licence(self.licence, self.origins),
         )
-        return join_origins([*self.origins, itself])
+        return add_origin(self.origins, itself)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as in ``tinypose.json``."""

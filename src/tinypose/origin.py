@@ -4,7 +4,7 @@ What they were trained on, and their terms, go on with the weights.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 NOT_STATED = "not stated"
@@ -54,15 +54,31 @@ class Origin:
 
 
 def join_origins(origins: Iterable[Origin]) -> tuple[Origin, ...]:
-    """Return the origins in their order, each once.
+    """Return the origins in their order, each once."""
+    return tuple(dict.fromkeys(origins))
 
-    Models of the same data and terms are one: of a network that is trained on
-    again and again, the first stands for all.
+
+def add_origin(origins: Iterable[Origin], latest: Origin) -> tuple[Origin, ...]:
+    """Return a model's origins and the model itself, for what is made from it.
+
+    A network that is trained on the same data again and again has one origin,
+    which names a few of its trainings.
     """
-    joined: dict[Any, Origin] = {}
-    for origin in origins:
-        joined.setdefault((origin.training_data, origin.licence), origin)
-    return tuple(joined.values())
+    joined = list(join_origins(origins))
+    for place, origin in enumerate(joined):
+        if latest.training_data and replace(latest, name=origin.name) == origin:
+            joined[place] = replace(origin, name=_names(origin.name, latest.name))
+            return tuple(joined)
+    return join_origins([*joined, latest])
+
+
+def _names(first: str, second: str) -> str:
+    names = first.split(", ")
+    if second in names:
+        return first
+    if len(names) > 2:
+        names = [*names[:2], "..."]
+    return ", ".join([*names, second])
 
 
 def join_data(own: Iterable[str], origins: Sequence[Origin]) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """Numbered keypoints: which is which, without one covering another."""
 
 import numpy as np
+import pytest
 
+from tinypose.drawing.heatmaps import body_sides
 from tinypose.drawing.numbers import (
     LINE_HEIGHT,
     _place_numbers,
@@ -28,8 +30,10 @@ def test_numbers_cover_neither_each_other_nor_the_limbs() -> None:
         assert (box >= 0).all() and (box < 320).all()
         for other in boxes[:number]:
             assert (box[:2] > other[2:]).any() or (box[2:] < other[:2]).any()
-        inside = (points > box[:2]) & (points < box[2:])
-        assert not inside.all(axis=1).any()
+        for start, end in COCO.edge_indices:
+            shares = np.linspace(0, 1, 100)[:, None]
+            limb = points[start] + shares * (points[end] - points[start])
+            assert not ((limb > box[:2]) & (limb < box[2:])).all(axis=1).any()
 
 
 def test_swapped_labels_look_different_without_left_and_right() -> None:
@@ -51,6 +55,9 @@ def test_the_list_names_each_keypoint_and_the_sides() -> None:
     assert wide.shape[0] < 3 * LINE_HEIGHT < 4 * LINE_HEIGHT < narrow.shape[0]
     assert narrow.shape[1:] == (120, 3)
     several = keypoint_list([PAW, COCO], 600)
+    # Each skeleton has its own columns.
+    alone = keypoint_list([PAW], 600)[:LINE_HEIGHT]
+    assert np.array_equal(several[LINE_HEIGHT : 2 * LINE_HEIGHT], alone)
     assert several.shape[0] > wide.shape[0] + keypoint_list([COCO], 600).shape[0]
 
 
@@ -66,3 +73,10 @@ def test_points_go_where_their_pixels_go() -> None:
         middle = np.array([left, top]) + (size - 1) / 2
         expected = [columns.mean(), rows.mean()]
         assert np.allclose(transform_points(affine, middle), expected, atol=0.6)
+
+
+@pytest.mark.parametrize("left", ["LShoulder", "l_shoulder", "Left Shoulder"])
+def test_sides_are_seen_in_any_spelling(left: str) -> None:
+    right = left.replace("L", "R").replace("l_", "r_").replace("Reft", "Right")
+    skeleton = Skeleton(name="own", names=(right, left, "tail"))
+    assert body_sides(skeleton) == ["right", "left", "centre"]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinypose.drawing.sheets import Colour, contact_sheet
 from tinypose.images import Image
-from tinypose.skeletons import Skeleton
+from tinypose.skeletons import Skeleton, plain_names
 
 
 def overlay_heatmaps(
@@ -74,7 +74,7 @@ def keypoint_colours(count: int, skeleton: Skeleton | None = None) -> list[Colou
     if skeleton is None or skeleton.num_keypoints != count:
         return [_hue(index / max(count, 1)) for index in range(count)]
     ranges = {"left": (0.52, 0.80), "right": (0.0, 0.16), "centre": (0.28, 0.44)}
-    sides = [body_side(name) for name in skeleton.names]
+    sides = body_sides(skeleton)
     colours = []
     for index, side in enumerate(sides):
         low, high = ranges[side]
@@ -83,10 +83,12 @@ def keypoint_colours(count: int, skeleton: Skeleton | None = None) -> list[Colou
     return colours
 
 
-def body_side(name: str) -> str:
-    """Return ``left``, ``right`` or ``centre``, from a keypoint's name."""
-    words = name.lower().split("_")
-    return next((side for side in ("left", "right") if side in words), "centre")
+def body_sides(skeleton: Skeleton) -> list[str]:
+    """Return ``left``, ``right`` or ``centre`` for each keypoint, from its name."""
+    return [
+        next((side for side in ("left", "right") if side in name.split("_")), "centre")
+        for name in plain_names(skeleton.names)
+    ]
 
 
 def _hue(hue: float) -> Colour:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinypose.drawing.heatmaps import body_side
+from tinypose.drawing.heatmaps import body_sides
 from tinypose.drawing.sheets import BACKGROUND, TEXT, Colour
 from tinypose.drawing.skeletons import DEFAULT_STYLE
 from tinypose.images import Image
@@ -51,11 +51,12 @@ def number_keypoints(
     if len(shown):
         limits = np.array(canvas.shape[1::-1])
         boxes = _place_numbers(points, shown, skeleton, limits)
+        shades = [_shade(side) for side in body_sides(skeleton)]
         # Numbers lie above the lines that lead to others.
         for index, box in boxes.items():
-            _draw_lead(canvas, box, points[index], _shade(skeleton.names[index]))
+            _draw_lead(canvas, box, points[index], shades[index])
         for index, box in boxes.items():
-            _write_number(canvas, index + 1, box, _shade(skeleton.names[index]))
+            _write_number(canvas, index + 1, box, shades[index])
     return canvas
 
 
@@ -67,21 +68,24 @@ def keypoint_list(skeletons: Sequence[Skeleton], width: int) -> Image:
             several.
         width: Of the strip, in pixels.
     """
-    lines: list[list[tuple[str, Colour]]] = []
+    lines: list[tuple[int, list[tuple[str, Colour]]]] = []  # and width of a column
     for skeleton in skeletons:
         if len(skeletons) > 1:
-            lines.append([(f"{skeleton.name}:", TEXT)])
+            lines.append((width, [(f"{skeleton.name}:", TEXT)]))
         entries = [
-            (f"{number} {_ascii(name)}", _colour(name))
-            for number, name in enumerate(skeleton.names, 1)
+            (f"{number} {_ascii(name)}", _colour(side))
+            for number, (name, side) in enumerate(
+                zip(skeleton.names, body_sides(skeleton), strict=True), 1
+            )
         ]
         widest = max(_text_width(text) for text, _ in entries)
         columns = max((width - _GAP) // (widest + 2 * _GAP), 1)
-        lines += [entries[i : i + columns] for i in range(0, len(entries), columns)]
-    lines.append([(SIDES, TEXT)])
+        step = (width - _GAP) // min(columns, len(entries))
+        for first in range(0, len(entries), columns):
+            lines.append((step, entries[first : first + columns]))
+    lines.append((width, [(SIDES, TEXT)]))
     strip = np.full((len(lines) * LINE_HEIGHT + _GAP, width, 3), BACKGROUND, np.uint8)
-    step = (width - _GAP) // max(len(line) for line in lines)
-    for row, line in enumerate(lines):
+    for row, (step, line) in enumerate(lines):
         for column, (text, colour) in enumerate(line):
             place = (_GAP + column * step, row * LINE_HEIGHT + LINE_HEIGHT * 2 // 3)
             # A narrow sheet still holds the longest line.
@@ -202,12 +206,12 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def _colour(name: str) -> Colour:
-    colour: Colour = getattr(DEFAULT_STYLE, body_side(name))
+def _colour(side: str) -> Colour:
+    colour: Colour = getattr(DEFAULT_STYLE, side)
     return colour
 
 
-def _shade(name: str) -> Colour:
-    """Return a keypoint's colour, lighter, for letters on a dark ground."""
-    red, green, blue = (round(value + (255 - value) * 0.6) for value in _colour(name))
+def _shade(side: str) -> Colour:
+    """Return the colour of a side, lighter, for letters on a dark ground."""
+    red, green, blue = (round(value + (255 - value) * 0.6) for value in _colour(side))
     return red, green, blue

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinypose.drawing.heatmaps import (
-    body_side,
+    body_sides,
     heatmap_grid,
     keypoint_colours,
     overlay_heatmaps,
@@ -176,13 +176,14 @@ def _draw_level(
     width: float,
 ) -> None:
     """Draw, in place, the limbs and keypoints of one opacity."""
+    sides = body_sides(skeleton)
     limbs = [
-        (points[a], points[b], _colour(style, skeleton.names[a], skeleton.names[b]))
+        (points[a], points[b], _colour(style, sides[a], sides[b]))
         for a, b in skeleton.edge_indices
         if min(opacity[a], opacity[b]) == level
     ]
     dots = [
-        (points[index], _colour(style, skeleton.names[index]))
+        (points[index], _colour(style, sides[index]))
         for index in np.flatnonzero(opacity == level)
         if style.dots
     ]
@@ -237,11 +238,11 @@ def _fixed_point(point: NDArray[np.float64]) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def _colour(style: DrawStyle, *names: str) -> Colour:
+def _colour(style: DrawStyle, *sides: str) -> Colour:
     """Return the colour of a keypoint, or of the limb between two."""
     # A limb from the centre to one side belongs to that side.
-    sides = {body_side(name) for name in names} - {"centre"}
-    colour: Colour = getattr(style, sides.pop() if len(sides) == 1 else "centre")
+    lateral = set(sides) - {"centre"}
+    colour: Colour = getattr(style, lateral.pop() if len(lateral) == 1 else "centre")
     return colour
 
 

@@ -415,8 +415,10 @@ const RIGHT = '#ff8018';
 const MIDDLE = '#48d260';
 
 function colour(name) {
-  const words = name.toLowerCase().split('_');
-  return words.includes('left') ? LEFT : words.includes('right') ? RIGHT : MIDDLE;
+  const words = name.replace(/^([LR])(?=[A-Z])/, '$1_').replace(/([a-z])(?=[A-Z])/g, '$1_')
+    .toLowerCase().split(/[^a-z]+/);
+  const has = (side) => words.includes(side) || words.length > 1 && words.includes(side[0]);
+  return has('left') ? LEFT : has('right') ? RIGHT : MIDDLE;
 }
 
 function meanScore(keypoints) {

@@ -105,7 +105,8 @@ def _check_thresholds(values: list[float] | None) -> tuple[float, ...]:
     wrong = [value for value in values if not 0 < value <= 10]
     if wrong:
         raise UsageError(
-            f"expected --threshold above 0 and up to 10 torso lengths, found {wrong[0]}"
+            "expected --threshold above 0 and up to 10, in lengths of the torso, found "
+            f"{wrong[0]}"
         )
     return tuple(values)
 

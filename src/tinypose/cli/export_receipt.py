@@ -167,16 +167,19 @@ def require_accuracy(
         others: Precisions to try; None where no other will do.
     """
     from tinypose.evaluation.receipt import DEFAULT_MAX_DROP
+    from tinypose.evaluation.references import pck_label
+    from tinypose.evaluation.result import HEADLINE
 
     allowed = DEFAULT_MAX_DROP if max_drop is None else max_drop
     if -receipt.change <= allowed:
         return
+    label = pck_label(receipt.pck_unit, HEADLINE)
     blamed = ", ".join(
         f"{layer.part} of {layer.layer} {layer.percent:.1f} %"
         for layer in layers[:NUM_BLAMED]
     )
     text = (
-        f"{what}: expected at most {allowed:g} points of PCK@0.2 lost on "
+        f"{what}: expected at most {allowed:g} points of {label} lost on "
         f"{receipt.data}, found {-receipt.change:.1f} ({receipt.pck:.1f} % against "
         f"the network's {receipt.network_pck:.1f} %)"
     )

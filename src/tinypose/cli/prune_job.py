@@ -124,11 +124,17 @@ class PruneJob:
         before = read_json(out / REQUEST, "what was asked of tinypose prune")
         for key, value in self.request.items():
             # Earlier versions noted less.
-            if before.get(key, value) != value:
-                raise UsageError(
-                    f"--out {out}: expected the same request as it was begun with "
-                    f"({key}: {before.get(key)}), found {value}; choose another folder"
+            if before.get(key, value) == value:
+                continue
+            found = f" ({key}: {before[key]}), found {value}"
+            if key == "teacher":  # known by the hash of its weights
+                found = (
+                    "; repeat its --teacher" if before[key] else ", without --teacher"
                 )
+            raise UsageError(
+                f"--out {out}: expected the same request as it was begun with{found}; "
+                "or choose another folder"
+            )
 
     def _train_sparse(self) -> None:
         """Train on while the smallest weights become zero."""

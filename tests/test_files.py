@@ -38,6 +38,17 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_lines_of_text(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes("\ufeffa\r\nb ä\n".encode())
+    assert files.read_lines(file, "names") == ["a", "b ä"]
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(TinyposeError, match=r"a\.txt: expected names, found other by"):
+        files.read_lines(file, "names")
+    with pytest.raises(TinyposeError, match="no such file"):
+        files.read_lines(tmp_path / "none", "names")
+
+
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(TinyposeError, match="cannot write"):

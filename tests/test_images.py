@@ -167,6 +167,9 @@ def test_damaged_png_block_is_refused():
         pytest.param(
             b"\0\0\0\x18ftypheic" + bytes(40), "HEIC.*export it as JPEG", id="heic"
         ),
+        pytest.param(
+            b"\0\0\0\x18ftypavif" + bytes(40), "found AVIF; convert it", id="avif"
+        ),
         pytest.param(b"MM\0*" + b"\xff" * 40, "ends early", id="tiff_offset"),
         pytest.param(b"II*\0\x08\0\0\0\0\0", "damaged", id="tiff_without_size"),
         pytest.param(b"RIFF\x04\0\0\0WEBPVP9 ", "damaged", id="webp_kind"),

@@ -15,13 +15,14 @@ from tinypose.inference.tracking import Tracker
 SOURCE = Path(tinypose.__file__).parent
 
 CORE = {"errors", "files", "geometry", "images", "metadata", "origin", "quiet"}
-CORE |= {"skeletons"}
+CORE |= {"coco_format", "skeletons"}
 MICRO = {"micro_folder", "micro_interpreter"}
 # What each part may import, itself and the version aside.
 ALLOWED = {
     "errors": set(),
     "quiet": set(),
     "files": {"errors"},
+    "coco_format": set(),
     "geometry": set(),
     "skeletons": {"errors", "files"},
     "picture_headers": {"errors"},

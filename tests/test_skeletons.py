@@ -17,7 +17,7 @@ from tinypose.skeletons import (
     infer_flip_pairs,
     load_skeleton,
     plain_names,
-    shows_sides,
+    unpaired_sides,
 )
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
@@ -145,16 +145,56 @@ def test_mapping_of_sides_in_any_spelling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "sides"),
+    ("names", "unpaired"),
     [
-        (("links_ohr", "rechts_ohr"), True),
-        (("leftEar", "nose"), True),
-        (("wrist", "thumb tip", "sole", "leg"), False),
-        (("wrist_1", "wrist_2"), False),
+        (("links_ohr", "rechts_ohr"), ["links_ohr", "rechts_ohr"]),
+        (("左手", "鼻"), ["左手"]),
+        (("leftEar", "nose"), ["leftEar"]),
+        (("left_eye", "right_eye", "left_ear", "ohr_links"), ["left_ear", "ohr_links"]),
+        (("left", "right", "light"), []),
+        (("l_l", "l_r", "u_l", "u_r"), ["l_l", "l_r"]),
+        (("wrist", "thumb tip", "sole", "leg", "lip", "rear", "lap", "rim"), []),
+        (("wrist_1", "wrist_2"), []),
     ],
 )
-def test_names_that_speak_of_sides(names, sides) -> None:
-    assert shows_sides(names) == sides
+def test_names_that_speak_of_sides_in_no_pair(names, unpaired) -> None:
+    skeleton = Skeleton.from_dict({"keypoints": names})
+    assert unpaired_sides(skeleton) == unpaired
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        ("ul ur ll lr", [("ul", "ur"), ("ll", "lr")]),
+        ("UL UR LL LR", [("UL", "UR"), ("LL", "LR")]),
+        ("fl fr rl rr", [("fl", "fr"), ("rl", "rr")]),
+        ("left right light", [("left", "right")]),
+        # Both sides of both eyes turn around.
+        ("right_a_left left_a_left left_a_right right_a_right",
+         [("left_a_left", "right_a_right"), ("left_a_right", "right_a_left")]),
+    ],
+)  # fmt: skip
+def test_names_with_several_sides(names, pairs) -> None:
+    skeleton = Skeleton.from_dict({"keypoints": names.split()})
+    assert list(skeleton.flip_pairs) == pairs
+    assert len(set(plain_names(skeleton.names))) == len(skeleton.names)
+
+
+def test_light_is_no_side_beside_right() -> None:
+    names = ("left", "right", "light", "left_lip", "left_rip")
+    assert plain_names(names) == names
+
+
+def test_pairs_that_are_written_down_are_told_from_those_of_the_names() -> None:
+    ears = {"keypoints": ["left_ear", "right_ear"]}
+    by_names = Skeleton.from_dict(ears)
+    none = Skeleton.from_dict({**ears, "flip_pairs": []})
+    assert (by_names.declares_pairs, none.declares_pairs) == (False, True)
+    assert by_names.with_pairs([("right_ear", "left_ear")]) is by_names
+    assert by_names.with_pairs([]) == none
+    assert by_names.with_pairs([]).declares_pairs
+    # What is the same is equal, however it came about.
+    assert Skeleton(name="custom", names=none.names) == none
 
 
 def test_own_skeleton_from_yaml(tmp_path) -> None:

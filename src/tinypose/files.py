@@ -277,6 +277,26 @@ def parse_yaml(text: str) -> Any:
     return yaml.load(text, Loader)  # a safe one: no code, no objects
 
 
+def read_lines(path: str | Path, what: str) -> list[str]:
+    """Return the lines of a text file in UTF-8.
+
+    Args:
+        path: The file.
+        what: What the file is to hold, for the error message.
+
+    Raises:
+        TinyposeError: it cannot be read or is not UTF-8.
+    """
+    try:
+        with explain_os_errors(path, "read"):
+            # Some editors put a byte-order mark before the text.
+            return Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except ValueError as error:
+        raise TinyposeError(
+            f"{path}: expected {what}, found other bytes ({error})"
+        ) from error
+
+
 def require_file(
     path: str | Path, what: str = "file", max_bytes: int = MAX_TEXT_BYTES
 ) -> Path:

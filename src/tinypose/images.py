@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tinypose.errors import TinyposeError
 from tinypose.files import atomic_path, explain_os_errors, require_file
 from tinypose.geometry import compose_affines, invert_affine, transform_points
-from tinypose.picture_headers import is_heif, picture_hw
+from tinypose.picture_headers import is_avif, is_heif, picture_hw
 
 Image = NDArray[np.uint8]
 
@@ -18,8 +18,12 @@ MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 512 * 1024**2
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 HEIF_SUFFIXES = (".heic", ".heif", ".hif", ".avif")
-HEIF_ADVICE = (
+_HEIF_ADVICE = (
     "; export it as JPEG (a photo app does, and so does  heif-convert IN.heic OUT.jpg )"
+)
+_AVIF_ADVICE = (
+    "; convert it to PNG or JPEG (picture programs do, and so does  ffmpeg -i IN.avif "
+    "OUT.png )"
 )
 
 
@@ -45,10 +49,12 @@ def decode_image(data: NDArray[np.uint8], source: str = "picture") -> Image:
         TinyposeError: not a picture, damaged, truncated or too large; the
             message names ``source``.
     """
-    if is_heif(data[:12].tobytes()):
+    begin = data[:12].tobytes()
+    if is_heif(begin):
+        found = f"HEIC or HEIF, as phones save photos{_HEIF_ADVICE}"
         raise TinyposeError(
-            f"{source}: expected a picture (JPEG, PNG, BMP, WebP or TIFF), found HEIC "
-            f"or HEIF, as phones save photos{HEIF_ADVICE}"
+            f"{source}: expected a picture (JPEG, PNG, BMP, WebP or TIFF), found "
+            f"{f'AVIF{_AVIF_ADVICE}' if is_avif(begin) else found}"
         )
     try:
         height, width = picture_hw(data.tobytes())
@@ -68,6 +74,13 @@ def decode_image(data: NDArray[np.uint8], source: str = "picture") -> Image:
     if picture is None:
         raise _not_a_picture(source, "damaged data")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def suffix_advice(suffix: str) -> str:
+    """Return the end of a message on a file's name: how to convert what it ends in."""
+    if suffix.lower() == ".avif":
+        return _AVIF_ADVICE
+    return _HEIF_ADVICE if suffix.lower() in HEIF_SUFFIXES else ""
 
 
 def as_image(image: Any) -> Image:

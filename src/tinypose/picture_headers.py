@@ -39,8 +39,13 @@ def picture_hw(data: bytes) -> tuple[int, int]:
         raise ValueError("a file that ends early") from error
 
 
+def is_avif(data: bytes) -> bool:
+    """Return whether an encoded picture is AVIF."""
+    return data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis")
+
+
 def is_heif(data: bytes) -> bool:
-    """Return whether an encoded picture is HEIC or another kind of HEIF."""
+    """Return whether an encoded picture is HEIC or another kind of HEIF, as AVIF."""
     return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS
 
 

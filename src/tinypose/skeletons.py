@@ -8,7 +8,7 @@ nothing and there is no sentinel value.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ DEFAULT_SIGMA = 0.05
 """OKS sigma of a keypoint for which nobody has measured one."""
 
 _SIDE_LETTERS = {"l": "left", "r": "right"}
+_SIDES_IN_FULL = {"left", "right"}
 _MIRRORED = {"left": "right", "l": "r", "right": "left", "r": "l"}
 _GLUED_SIDES = (
     (r"(?:^|(?<=_))(?:left|right|l|r)(?=[^_])", "{}_"),
@@ -62,6 +63,8 @@ class Skeleton:
         torso: The two names whose distance normalises PCK, if there are any.
         head: The two names whose distance normalises PCKh, if there are any.
         limbs: Pairs of names that PCP scores; empty means all edges.
+        declares_pairs: Whether somebody has written ``flip_pairs`` down, as none
+            perhaps; otherwise the names tell them.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Skeleton:
     torso: tuple[str, str] | None = None
     head: tuple[str, str] | None = None
     limbs: tuple[tuple[str, str], ...] = ()
+    declares_pairs: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -169,6 +173,17 @@ class Skeleton:
             ]
         )
 
+    def with_pairs(self, pairs: Sequence[tuple[str, str]]) -> "Skeleton":
+        """Return the skeleton with the pairs that somebody has written down.
+
+        Raises:
+            ValueError: a name is no keypoint's or in two pairs.
+        """
+        own, given = (set(map(frozenset, some)) for some in (self.flip_pairs, pairs))
+        if own and own == given:
+            return self
+        return replace(self, flip_pairs=tuple(pairs), declares_pairs=True)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the skeleton as plain values, as in a YAML file."""
         value: dict[str, Any] = {
@@ -224,6 +239,7 @@ class Skeleton:
                 torso=_pair(value.get("torso"), "torso"),
                 head=_pair(value.get("head"), "head"),
                 limbs=_pairs(value.get("limbs"), "limbs"),
+                declares_pairs=value.get("flip_pairs") is not None,
             )
         except (ValueError, TypeError) as error:
             raise TinyposeError(f"{source}: {error}") from error
@@ -251,12 +267,14 @@ def plain_names(names: tuple[str, ...]) -> tuple[str, ...]:
     ``rightwrist`` and, as ``wrist_right``, ``wristr``.
     """
     plain = [plain_name(name) for name in names]
-    known = set(plain)
+    known = set(plain) - _SIDES_IN_FULL  # ``right`` makes no side of ``light``
     return tuple(_with_side_apart(name, known) for name in plain)
 
 
 def _with_side_apart(name: str, known: set[str]) -> str:
     """Return a plain name whose side, glued to a word, is a word of its own."""
+    if _SIDES_IN_FULL & set(name.split("_")):
+        return name
     for pattern, form in _GLUED_SIDES:
         for match in re.finditer(pattern, name):
             before, side, after = name[: match.start()], match[0], name[match.end() :]
@@ -273,24 +291,30 @@ def infer_flip_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """
     plain = plain_names(tuple(names))
     found = {tuple(words.split("_")): names[i] for i, words in enumerate(plain)}
-    mirrors = {"left": "right", "l": "r"}
     pairs = []
     for words, name in found.items():
-        mirror = tuple(mirrors.get(word, word) for word in words)
-        if mirror != words and mirror in found:
+        # Beside a whole word, a letter is none: ``l_left`` is the lower left.
+        sides = _SIDES_IN_FULL.intersection(words) or _SIDE_LETTERS.keys()
+        turned = [word for word in words if word in sides]
+        mirror = tuple(_MIRRORED[word] if word in sides else word for word in words)
+        if turned and turned[0] in ("left", "l") and mirror in found:
             pairs.append((name, found[mirror]))
     return tuple(pairs)
 
 
-def shows_sides(names: Sequence[str]) -> bool:
-    """Return whether keypoints' names speak of left or right, in some language."""
-    words = {word for name in plain_names(tuple(names)) for word in name.split("_")}
-    sides = (*_SIDE_WORDS, *_MIRRORED)
-    return any(
-        word in sides or (len(side) > 1 and word.startswith(side))
-        for word in words
-        for side in sides
-    )
+def unpaired_sides(skeleton: Skeleton) -> list[str]:
+    """Return the names that speak of left or right, in some language, in no pair."""
+    paired = {name for pair in skeleton.flip_pairs for name in pair}
+    plain = plain_names(skeleton.names)
+    return [
+        name
+        for name, words in zip(skeleton.names, plain, strict=True)
+        if name not in paired and any(map(_is_side, words.split("_")))
+    ]
+
+
+def _is_side(word: str) -> bool:
+    return word in _MIRRORED or word.startswith((*_SIDE_WORDS, *_SIDES_IN_FULL))
 
 
 def load_skeleton(name_or_path: str | Path) -> Skeleton:

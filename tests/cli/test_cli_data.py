@@ -233,7 +233,7 @@ def test_a_model_judges_beside_predictions(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param([], 2, "either labelled data such as .* --images", id="nothing"),
+        pytest.param([], 2, "labelled .* --images DIR .*to label", id="nothing"),
         pytest.param(
             ["{coco}", "--images", "{folder}"], 2, "expected either", id="both"
         ),
@@ -415,7 +415,7 @@ def test_check_notes_sides_that_make_no_pairs(tmp_path, capsys):
     path.write_text(json.dumps(content))
     assert _run("check", f"coco={path}:1-1") == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "note: the skeleton 'people' (rechts_0, rechts_1, rechts_2, ...)" in out
+    assert "note: the skeleton 'people' has no flip_pairs for rechts_0, rechts_1" in out
     assert "nothing wrong found" not in out
 
 
@@ -462,6 +462,28 @@ def test_split_writes_what_trains(tmp_path, capsys):
     assert [out.read_bytes() for out in outs] == written
     assert _run("split", spec, *options, "--seed", 1) == 0
     assert [out.read_bytes() for out in outs] != written
+
+
+def test_split_stays_when_pictures_come_in_another_folder(tmp_path):
+    folder = tmp_path / "photos"
+    people = _people(folder, 40)
+    held_out = []
+    for count, place in ((36, "one"), (40, "two")):
+        labels = folder / place / "labels.json"
+        write_coco(labels, people[:count], folder)
+        options = ["--out-train", tmp_path / "train.json", "--out-val"]
+        options += [tmp_path / "val.json", "--val-share", 0.25]
+        assert _run("split", f"coco={labels},images={folder}", *options) == 0
+        content = json.loads((tmp_path / "val.json").read_text())
+        found = [image["file_name"].split("/")[-1] for image in content["images"]]
+        held_out.append(set(found))
+        # What comes now lies beside the folder that held all.
+        for number in range(36, 40):
+            picture = folder / "later" / f"{number}.png"
+            write_image(picture, people[number].load_image())
+            people[number] = replace(people[number], picture=picture)
+    assert [len(names) for names in held_out] == [9, 10]
+    assert len(held_out[0] - held_out[1]) <= 1
 
 
 def test_split_writes_both_files_or_neither(tmp_path, capsys, monkeypatch):

@@ -235,7 +235,11 @@ def _foreign_keras_file(folder):
 @pytest.mark.parametrize(
     ("source", "code", "message"),
     [
-        (_no_run, 1, "shipped model with weights (nano, small, tiny), found nothing there"),
+        (
+            _no_run,
+            1,
+            "shipped model with weights (nano, small, tiny), found nothing there",
+        ),
         (_other_folder, 1, "(with config.yaml and best.keras), found another folder"),
         (_untrained_run, 1, "found one without best.keras; train it first"),
         (_other_file, 2, "expected a run folder or a file ending in .keras"),

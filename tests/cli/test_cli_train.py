@@ -18,7 +18,7 @@ from tinypose.cli.stopping import stop_requested
 from tinypose.cli.train_job import continue_run
 from tinypose.config import Config, apply_overrides, save_config
 from tinypose.data.coco_writer import write_coco
-from tinypose.data.fingerprint import fingerprint
+from tinypose.data.fingerprint import fingerprint, training_fingerprint
 from tinypose.data.stick_people import stick_people
 from tinypose.images import write_image
 from tinypose.metadata import read_metadata
@@ -255,7 +255,7 @@ def test_what_spoils_a_training_is_said_at_its_start(
     config, tmp_path, capsys, untrained
 ) -> None:
     labels = write_people(tmp_path / "here")
-    own = {"name": "mine", "keypoints": ["left_wrist", "neck"], "flip_pairs": []}
+    own = {"name": "mine", "keypoints": ["left_wrist", "neck"]}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
     skeleton = ["--set", f"skeleton={tmp_path / 'mine.yaml'}"]
     skeleton += ["--set", "model.num_keypoints=2"]
@@ -265,11 +265,27 @@ def test_what_spoils_a_training_is_said_at_its_start(
     )
     assert code == 0, err
     said = " ".join(err.split())
-    assert "warning: the skeleton 'mine' (left_wrist, neck) has no flip_pairs" in said
+    assert "warning: the skeleton 'mine' has no flip_pairs for left_wrist: in" in said
     assert "warning: 1 of 1 pictures of --val are in --data, too" in said
     options = ["--out", tmp_path / "quiet", "--quiet"]
     code, _, err = run_here(capsys, "train", config, *data, *skeleton, *options)
     assert (code, err) == (0, "")
+
+
+def test_pairs_of_the_data_that_are_not_learned_are_said(
+    config, tmp_path, capsys, untrained
+) -> None:
+    labels = write_people(tmp_path / "here")
+    content = json.loads(labels.read_text())
+    names = content["categories"][0]["keypoints"]
+    pair = [names.index("neck") + 1, names.index("head_top") + 1]
+    content["categories"][0]["flip_pairs"] = [pair]
+    labels.write_text(json.dumps(content))
+    data = ["--data", f"coco={labels}", "--out", tmp_path / "run"]
+    code, _, err = run_here(capsys, "train", config, *data)
+    assert code == 0, err
+    said = " ".join(err.split())
+    assert "warning: the data swap [neck, head_top] in mirrored pictures" in said
 
 
 def write_people(folder: Path) -> Path:
@@ -403,6 +419,63 @@ def test_another_edge_does_not_end_a_run(movable, capsys, untrained) -> None:
     run_dir.skeleton.write_text(yaml.safe_dump(own))
     code, err = fail(capsys, "--resume", movable)
     assert (code, "name the run's own with --data and --val" in err) == (1, True)
+
+
+def test_runs_of_before_sets_were_told_apart_go_on(
+    config, tmp_path, capsys, untrained
+) -> None:
+    files = [write_people(tmp_path / name) for name in ("one", "two")]
+    data = [word for file in files for word in ("--data", f"coco={file}")]
+    run = tmp_path / "run"
+    code, _, err = run_here(capsys, "train", config, *data, "--out", run)
+    assert code == 0, err
+    samples = untrained[0].training.samples
+    assert [s.sample_id[:6] for s in samples[3:5]] == ["coco/3", "coco2/"]
+    old = [
+        replace(s, sample_id=s.sample_id.replace("coco2/", "coco/")) for s in samples
+    ]
+    record = RunDir(run).read_run()
+    for of_before in (fingerprint, training_fingerprint):
+        RunDir(run).write_run({**record, "fingerprint": of_before(old)})
+        code, _, err = run_here(capsys, "train", "--resume", run)
+        assert code == 0, err
+        assert RunDir(run).read_run()["fingerprint"] == record["fingerprint"]
+
+
+def write_many(folder: Path, boxes_beside: int) -> Path:
+    """Write forty people in one picture, some with their boxes beside it."""
+    (sample,) = stick_people([1])
+    write_image(folder / "a.png", sample.load_image())
+    people = [replace(sample, picture=folder / "a.png")] * 40
+    for number in range(boxes_beside):
+        people[number] = replace(people[number], box_xywh=np.array([9e3, 0, 9, 9]))
+    write_coco(folder / "labels.json", people, folder)
+    return folder / "labels.json"
+
+
+def test_who_is_left_out_stays_so(config, tmp_path, capsys, untrained) -> None:
+    labels = write_many(tmp_path / "here", boxes_beside=2)
+    run = tmp_path / "run"
+    data = ["--data", f"coco={labels}", "--out", run]
+    code, _, err = run_here(capsys, "train", config, *data)
+    assert code == 0, err
+    beside = ["coco/a.png#1", "coco/a.png#2"]
+    assert untrained[0].training.beside == beside
+    record = RunDir(run).read_run()
+    assert record["left_out"] == beside
+    # Runs of before boxes were looked at left nobody out, and go on.
+    for left_out in (beside, []):
+        RunDir(run).write_run({**record, "left_out": left_out})
+        assert run_here(capsys, "train", "--resume", run)[0] == 0
+        assert RunDir(run).read_run()["left_out"] == beside
+    gone = ["coco/a.png#1", "coco/a.png#9"]
+    RunDir(run).write_run({**record, "left_out": gone})
+    code, _, err = run_here(capsys, "train", "--resume", run)
+    said = " ".join(err.split())
+    assert code == 1
+    assert "expected the same 2 people as at the start whose pictures do not" in said
+    assert "found 2 (now also coco/a.png#2; no longer coco/a.png#9); are all" in said
+    assert RunDir(run).read_run()["left_out"] == gone
 
 
 def test_a_stop_is_heard_and_a_second_one_is_at_once() -> None:

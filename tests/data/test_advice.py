@@ -1,12 +1,18 @@
 """What is said before a training: mirrored labels, pictures on both sides."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinypose.data.advice import mirror_advice, overlap_advice, training_advice
+from tinypose.data.advice import (
+    mirror_advice,
+    overlap_advice,
+    pair_advice,
+    training_advice,
+)
 from tinypose.data.sample import Sample
 from tinypose.data.stick_people import stick_people
 from tinypose.skeletons import Skeleton
@@ -40,6 +46,7 @@ def people(*pictures: Path) -> list[Sample]:
             False,
             id="declared",
         ),
+        pytest.param(EARS.with_pairs([]), 0.5, False, id="none, declared"),
         pytest.param(Skeleton(name="x", names=("tip", "base")), 0.5, False, id="none"),
         pytest.param(Skeleton(name="x", names=("left_ear",)), 0.5, False, id="one"),
     ],
@@ -48,8 +55,32 @@ def test_mirrored_labels(skeleton, flip_probability, told) -> None:
     text = mirror_advice(skeleton, flip_probability)
     assert (text is not None) == told
     if text is not None:
-        assert "'ears' (links_ohr, rechts_ohr, nase) has no flip_pairs" in text
+        assert "'ears' has no flip_pairs for links_ohr, rechts_ohr: in" in text
         assert "\n" not in text
+
+
+def test_a_name_whose_partner_is_missing_is_told() -> None:
+    names = ("left_eye", "right_eye", "left_ear")
+    text = mirror_advice(Skeleton.from_dict({"keypoints": names}), 0.5)
+    assert text is not None and "no flip_pairs for left_ear:" in text
+
+
+def test_pairs_of_the_data_that_the_skeleton_lacks(tmp_path: Path) -> None:
+    target = Skeleton(name="mine", names=("Nase", "RechtsOhr", "LinksOhr"))
+    own = EARS.with_pairs([EARS.names[:2]])
+    labelled = [replace(p, skeleton=own) for p in people(tmp_path / "a.png")]
+    training = [person.with_skeleton(target) for person in labelled]
+    # Mapped again, it is still known what the data said.
+    training = [person.with_skeleton(EARS) for person in training]
+    text = pair_advice(training, 0.5)
+    assert text is not None
+    assert "the data swap [links_ohr, rechts_ohr] in mirrored pictures" in text
+    assert "the skeleton 'ears', which counts, does not" in text
+    assert text in training_advice(training, [], 0.5)
+    assert pair_advice(training, 0.0) is None
+    # It has them, or lacks a keypoint.
+    for names in (own, Skeleton(name="one", names=("links_ohr", "nase"))):
+        assert pair_advice([p.with_skeleton(names) for p in labelled], 0.5) is None
 
 
 def test_pictures_on_both_sides_are_counted(tmp_path: Path) -> None:

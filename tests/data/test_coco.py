@@ -110,6 +110,32 @@ def test_skeleton_is_made_from_the_category(tmp_path):
     assert skeleton.torso is None
 
 
+@pytest.mark.parametrize(
+    ("stated", "pairs"),
+    [
+        (None, (("left_hand", "right_hand"),)),
+        ([], ()),
+        ([[1, 3]], (("head_top", "left_hand"),)),
+    ],
+)
+def test_pairs_are_those_of_the_category(tmp_path, stated, pairs):
+    content = _content()
+    content["categories"][0]["flip_pairs"] = stated
+    skeleton = read_coco(_write(tmp_path, content))[0].skeleton
+    assert skeleton.flip_pairs == pairs
+    assert skeleton.declares_pairs == (stated is not None)
+
+
+@pytest.mark.parametrize(
+    "stated", [[[0, 1]], [[4, 5]], [[1, 2], [2, 3]], [[1, 1]], [[1, 2, 3]], [1, 2], "x"]
+)
+def test_pairs_that_do_not_fit_are_refused(tmp_path, stated):
+    content = _content()
+    content["categories"][0]["flip_pairs"] = stated
+    with pytest.raises(TinyposeError, match=r"'flip_pairs': expected pairs of .* to 4"):
+        read_coco(_write(tmp_path, content))
+
+
 @pytest.mark.parametrize("built_in", [COCO, AI_CHALLENGER], ids=lambda s: s.name)
 def test_known_names_give_the_built_in_skeleton(tmp_path, built_in):
     content = _content()

@@ -139,6 +139,29 @@ def test_a_skeleton_of_ones_own(tmp_path: Path) -> None:
     assert skeleton.flip_pairs == own.flip_pairs
 
 
+@pytest.mark.parametrize(
+    ("names", "pairs", "written"),
+    [
+        ("tip_1 tip_2 middle", [("tip_1", "tip_2")], [[1, 2]]),
+        ("left_tip right_tip middle", [("left_tip", "middle")], [[1, 3]]),
+        ("left_tip right_tip middle", [], []),
+        ("ohr_links ohr_rechts nase", [], []),
+        ("left_tip right_tip middle", [("left_tip", "right_tip")], None),
+        ("ohr_links ohr_rechts nase", None, None),
+    ],
+)
+def test_pairs_stay(tmp_path: Path, names, pairs, written) -> None:
+    own = Skeleton(name="own", names=tuple(names.split()))
+    own = own if pairs is None else own.with_pairs(pairs)
+    after = round_trip(people(tmp_path, own), tmp_path)[0].skeleton
+    assert after.flip_pairs == own.flip_pairs
+    if written is not None:
+        assert after.declares_pairs
+    content = json.loads((tmp_path / "new" / "labels.json").read_text())
+    (category,) = content["categories"]
+    assert category.get("flip_pairs") == written
+
+
 def test_people_without_labels_are_written_and_left_out_by_readers(tmp_path) -> None:
     samples = people(tmp_path)
     samples[2] = replace(samples[2], visible=np.zeros(14, np.uint8))

@@ -11,6 +11,7 @@ from tinypose.data.sources import (
     describe_spec,
     load_data,
     parse_spec,
+    undistinct_id,
 )
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.skeletons import COCO, LSP, Skeleton
@@ -49,6 +50,8 @@ def test_parse(spec, name, path, images, ranges) -> None:
         ("yolo_pose=a.yaml,split=vall", "split=train, val, test.*mean 'val'"),
         ("yolo_pose=a.yaml,split=", "found ''"),
         ("yolo_pose=a.yaml,images=b", "expected no images="),
+        ("yolo_pose=a.yaml,split=val,images=x", "no images=.*found 'x'"),
+        ("coco=a.json,split=val,images=x", "expected no split=, found 'val';"),
         ("coco=a.json,split=val", "expected no split=.*yolo_pose has splits"),
     ],
 )
@@ -86,7 +89,7 @@ def test_an_absolute_spec_names_the_same_from_anywhere(tmp_path, monkeypatch) ->
 
 
 def test_no_spec_at_all() -> None:
-    with pytest.raises(UsageError, match="at least one data set"):
+    with pytest.raises(UsageError, match=r"at least one data set.*,split=SPLIT"):
         load_data([])
 
 
@@ -173,6 +176,16 @@ def test_people_of_two_sets_never_share_a_name(tmp_path: Path) -> None:
     names = [person.sample_id for person in load_data([*specs, specs[1]])]
     assert names == ["coco/a.png#1", "coco2/a.png#1", "coco3/a.png#1", "coco2/a.png#1"]
     assert load_data(specs[1:2])[0].sample_id == "coco/a.png#1"
+    assert list(map(undistinct_id, names)) == ["coco/a.png#1"] * 4
+    assert undistinct_id("lsp/coco2/1.jpg") == "lsp/coco2/1.jpg"
+
+
+def test_a_set_is_one_however_its_file_is_named(tmp_path: Path, monkeypatch) -> None:
+    file = write_coco(tmp_path, list(COCO.names))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.json").symlink_to(file)
+    specs = ["coco=labels.json", f"coco={file}", f"coco=link.json,images={tmp_path}"]
+    assert {person.sample_id for person in load_data(specs)} == {"coco/a.png#1"}
 
 
 def test_nothing_in_common_is_an_error(tmp_path: Path) -> None:

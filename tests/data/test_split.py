@@ -27,7 +27,7 @@ def names(samples: list[Sample]) -> set[str]:
 
 
 def test_people_of_a_picture_stay_together() -> None:
-    training, validation = split_by_picture(people(10), 0.3, 0, FOLDER)
+    training, validation = split_by_picture(people(10), 0.3, 0)
     assert (len(training), len(validation)) == (14, 6)
     assert names(training) | names(validation) == {f"{i}.png" for i in range(10)}
     assert not names(training) & names(validation)
@@ -39,23 +39,54 @@ def test_people_of_a_picture_stay_together() -> None:
 
 def test_names_and_seed_alone_decide() -> None:
     samples = people(12)
-    _, held_out = split_by_picture(samples, 0.25, 3, FOLDER)
+    _, held_out = split_by_picture(samples, 0.25, 3)
     order = np.random.default_rng(0).permutation(24)
-    _, again = split_by_picture([samples[i] for i in order], 0.25, 3, FOLDER)
+    _, again = split_by_picture([samples[i] for i in order], 0.25, 3)
     assert names(held_out) == names(again)
     moved = [
         replace(s, picture=Path("/x") / Path(str(s.picture)).relative_to(FOLDER))
         for s in samples
     ]
-    assert names(split_by_picture(moved, 0.25, 3, Path("/x"))[1]) == names(held_out)
-    others = [names(split_by_picture(samples, 0.25, s, FOLDER)[1]) for s in range(6)]
+    assert names(split_by_picture(moved, 0.25, 3)[1]) == names(held_out)
+    others = [names(split_by_picture(samples, 0.25, s)[1]) for s in range(6)]
     assert len({frozenset(other) for other in others}) > 1
 
 
 def test_more_pictures_move_few() -> None:
-    before = names(split_by_picture(people(40), 0.25, 0, FOLDER)[1])
-    after = names(split_by_picture(people(44), 0.25, 0, FOLDER)[1])
+    before = names(split_by_picture(people(40), 0.25, 0)[1])
+    after = names(split_by_picture(people(44), 0.25, 0)[1])
     assert len(before - after) <= 2
+
+
+def test_pictures_in_another_folder_move_few() -> None:
+    # Those above FOLDER change what all of them have in common.
+    more = [
+        replace(person, picture=Path("/") / f"new_{number}.png")
+        for number, person in enumerate(stick_people(range(4)))
+    ]
+    before = names(split_by_picture(people(40), 0.25, 0)[1])
+    after = names(split_by_picture([*more, *people(40)], 0.25, 0)[1])
+    assert len(before - after) <= 2
+
+
+def test_pictures_of_one_name_are_told_apart() -> None:
+    samples = [
+        replace(person, picture=FOLDER / day / f"{number}.png")
+        for day in ("a", "b", "c")
+        for number, person in enumerate(stick_people(range(20)))
+    ]
+
+    def places(samples: list[Sample]) -> set[Path]:
+        return {Path(str(sample.picture)) for sample in samples}
+
+    held_out = places(split_by_picture(samples, 0.25, 0)[1])
+    assert len(held_out) == 15
+    # By chance, some share their names and most do not.
+    assert 8 <= len({place.name for place in held_out}) < 15
+    assert places(split_by_picture(samples[::-1], 0.25, 0)[1]) == held_out
+    # A third of them is new, in a folder of its own.
+    before = places(split_by_picture(samples[:40], 0.25, 0)[1])
+    assert len(before - held_out) <= 4
 
 
 def test_a_file_of_two_names_is_one_picture(tmp_path: Path) -> None:
@@ -67,15 +98,15 @@ def test_a_file_of_two_names_is_one_picture(tmp_path: Path) -> None:
         for name, person in zip("abc", stick_people(range(3)), strict=True)
     ]
     for seed in range(4):
-        sides = split_by_picture(samples, 0.5, seed, tmp_path)
+        sides = split_by_picture(samples, 0.5, seed)
         assert {"a.png", "c.png"} in map(names, sides)
 
 
 @pytest.mark.parametrize(("count", "share"), [(1, 0.5), (3, 0.9)])
 def test_a_side_without_pictures(count: int, share: float) -> None:
     with pytest.raises(TinyposeError, match=f"found {count} in all"):
-        split_by_picture(people(count), share, 0, FOLDER)
+        split_by_picture(people(count), share, 0)
 
 
 def test_one_picture_is_held_out_at_least() -> None:
-    assert len(names(split_by_picture(people(3), 0.01, 0, FOLDER)[1])) == 1
+    assert len(names(split_by_picture(people(3), 0.01, 0)[1])) == 1

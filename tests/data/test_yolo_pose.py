@@ -91,7 +91,9 @@ def test_names_and_flips_are_those_of_the_yaml(tmp_path):
 )
 def test_flips(tmp_path, flip, pairs):
     path = write(tmp_path, {"train/a.png": LINE}, {"flip_idx": flip})
-    assert read_yolo_pose(path)[0].skeleton.flip_pairs == pairs
+    skeleton = read_yolo_pose(path)[0].skeleton
+    assert skeleton.flip_pairs == pairs
+    assert skeleton.declares_pairs == (flip != "drop")
 
 
 @pytest.mark.parametrize("flip", ["drop", FLIPS], ids=["no flips", "flips"])
@@ -266,6 +268,24 @@ def test_labels_that_are_no_text(tmp_path):
     (tmp_path / "labels/train/a.txt").write_bytes(b"\xff\xfe0 \0")
     with pytest.raises(TinyposeError, match="lines of numbers, found other bytes"):
         read_yolo_pose(path)
+
+
+def test_folders_that_may_not_be_looked_into(tmp_path, monkeypatch):
+    """Path's methods raise there; the tests may be run by root, whom nobody forbids."""
+    path = write(tmp_path, {"train/a.png": LINE, "train/b.png": None})
+    content = yaml.safe_load(path.read_text())
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("tinypose.data.yolo_yaml.read_yaml", lambda *_: content)
+    for name in ("exists", "is_file", "is_dir"):
+        monkeypatch.setattr(Path, name, forbidden)
+    assert len(load_data([f"yolo_pose={path}"])) == 1
+    assert count_skipped(path)[NO_LABEL_FILE] == 1
+    (tmp_path / "labels/train/a.txt").unlink()
+    with pytest.raises(TinyposeError, match="label file for the 2 pictures"):
+        load_data([f"yolo_pose={path}"])
 
 
 def test_the_folder_in_place_of_the_yaml(tmp_path):

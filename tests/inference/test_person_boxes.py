@@ -57,6 +57,15 @@ def test_names_are_compared_from_their_end(tmp_path, name):
     assert len(PersonBoxes(path)(Path("/data/pictures/p.jpg"), HW)) == 1
 
 
+@pytest.mark.parametrize(
+    ("crowd", "count"), [(0, 1), ("0", 1), ("", 1), (None, 1), (1, 0), ("1", 0)]
+)
+def test_crowds_are_left_out(tmp_path, crowd, count):
+    box = {"image_id": 8, "bbox": [0, 0, 5, 5], "iscrowd": crowd}
+    boxes = PersonBoxes(write(tmp_path, annotations=[box]))
+    assert len(boxes(Path("b/x.jpg"), HW)) == count
+
+
 def test_only_people_count_where_categories_say_so(tmp_path):
     annotations = [
         {"image_id": 8, "bbox": [0, 0, 1, 1], "category_id": 2},

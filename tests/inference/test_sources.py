@@ -92,6 +92,7 @@ def test_digits_are_a_file_if_there_is_one(tmp_path, monkeypatch):
         pytest.param("notes.txt", r"a video \(.*\), found '\.txt'", id="suffix"),
         pytest.param("README", "found 'no ending'", id="no_suffix"),
         pytest.param("IMG_1.HEIC", r"'\.HEIC'; export it as JPEG", id="phone"),
+        pytest.param("a.avif", r"'\.avif'; convert it to PNG", id="avif"),
         pytest.param("a" * 300 + ".jpg", "the name is too long", id="long_name"),
         pytest.param("notes.txt/a.jpg", "found no such file|not a folder", id="nested"),
     ],
@@ -101,6 +102,7 @@ def test_what_is_not_there_is_said_in_one_line(tmp_path, word, message):
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "README").write_text("x")
     (tmp_path / "IMG_1.HEIC").write_text("x")
+    (tmp_path / "a.avif").write_text("x")
     with pytest.raises(TinyposeError, match=message) as info:
         find_sources([str(tmp_path / word)])
     assert "\n" not in str(info.value)

@@ -1,5 +1,6 @@
 """``tinypose data``: check labelled data, look at it, clean it and split it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -291,10 +292,10 @@ def _labelled(
     if bool(specs) == (images is not None):
         raise UsageError(
             "expected either labelled data such as lspet=PATH or --images DIR with "
-            "the pictures that the predictions name"
+            "the pictures to label"
         )
     if images is not None:
-        if not images.is_dir():
+        if not os.path.isdir(images):
             raise TinyposeError(
                 f"{images}: expected the folder of pictures, found none"
             )

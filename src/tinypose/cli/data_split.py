@@ -58,7 +58,7 @@ def split(
     samples = load_data(chosen)
     require_one_skeleton(samples)
     folder = common_folder(samples)
-    training, validation = split_by_picture(samples, val_share, seed, folder)
+    training, validation = split_by_picture(samples, val_share, seed)
     # Both or neither: a half of a new division would not fit an old other half.
     with atomic_path(out_train) as first, atomic_path(out_val) as second:
         write_coco(first, training, folder)

@@ -283,10 +283,10 @@ def _write_weights(weights: Path, to: Path, given: dict[str, Any]) -> None:
     from tinypose.metadata import read_metadata
     from tinypose.models.loading import load_net
     from tinypose.models.weight_files import save_weights
-    from tinypose.training.pruned import is_pruned
+    from tinypose.training.pruned import is_pruned, layer_weights
 
     net, metadata = load_net(weights), _with_given(read_metadata(weights), given)
-    if is_pruned({layer.name: layer.get_weights() for layer in net.layers}, metadata):
+    if is_pruned(layer_weights(net), metadata):
         raise UsageError(
             f"{to}: not written: expected a network as its metadata describe, found a "
             "pruned one, whose channels weights alone do not tell; --init and "

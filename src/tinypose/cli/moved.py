@@ -1,5 +1,7 @@
 """A run whose data lie elsewhere than when it was started."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,7 @@ def require_there(path: Path, record: dict[str, Any]) -> None:
     if teacher and teacher not in shipped_weights():
         places.append(("--teacher", Path(teacher)))
     for option, place in places:
-        if not place.exists():
+        if not os.path.exists(place):
             raise TinyposeError(
                 f"{place}: expected what the run was started with, found nothing "
                 f"there; say where each {option} of the run lies now:  tinypose train "
@@ -92,14 +94,60 @@ def require_same(path: Path, before: str, samples: list[Any]) -> None:
         TinyposeError: they are others.
     """
     from tinypose.data.fingerprint import fingerprint, training_fingerprint
+    from tinypose.data.sources import undistinct_id
 
-    # Runs of before edges ceased to count have the second.
-    if before not in (training_fingerprint(samples), fingerprint(samples)):
+    # Runs of before edges ceased to count have the second, those of before two sets
+    # of the same names were told apart the others.
+    old = [replace(s, sample_id=undistinct_id(s.sample_id)) for s in samples]
+    if not any(
+        before in (training_fingerprint(people), fingerprint(people))
+        for people in (samples, old)
+    ):
         raise TinyposeError(
             f"{path}: expected the data that the run was started with, found other "
             "samples or labels under the same names; name the run's own with --data "
             "and --val, or start a new run"
         )
+
+
+def require_same_left_out(
+    path: Path, before: list[str], now: list[str], beside: list[str]
+) -> None:
+    """Check that a run goes on without the people without whom it began.
+
+    Runs of before boxes were looked at go on without the people whose boxes lie
+    beside their pictures.
+
+    Args:
+        path: The run folder.
+        before: The names in its record.
+        now: The names of those who are left out.
+        beside: Among them, those whose boxes lie beside their pictures.
+
+    Raises:
+        TinyposeError: others are left out.
+    """
+    from tinypose.data.sources import undistinct_id
+
+    boxes = set(beside)
+    readable = [name for name in now if name not in boxes]
+    old = [[undistinct_id(name) for name in names] for names in (now, readable)]
+    if before in (now, readable, *old):
+        return
+    changes = {
+        "now also": [name for name in now if name not in before],
+        "no longer": [name for name in before if name not in now],
+    }
+    told = "; ".join(
+        f"{what} {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for what, names in changes.items()
+        if names
+    )
+    raise TinyposeError(
+        f"{path}: expected the same {len(before)} people as at the start whose "
+        f"pictures do not read or whose boxes lie beside them, found {len(now)} "
+        f"({told}); are all pictures still there, and where --data says?"
+    )
 
 
 def require_same_teacher(path: Path, record: dict[str, Any], weights: Path) -> None:

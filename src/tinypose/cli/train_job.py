@@ -10,11 +10,12 @@ import typer
 from tinypose.cli.moved import (
     moved_record,
     require_same,
+    require_same_left_out,
     require_same_teacher,
     require_there,
 )
 from tinypose.cli.quiet import load_keras_on
-from tinypose.errors import TinyposeError, UsageError
+from tinypose.errors import UsageError
 from tinypose.files import file_sha256
 
 
@@ -271,23 +272,16 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
             should_stop=should_stop,
         )
         # Only now that everything has been read is there something to resume.
-        left_out = [
-            *job.training.unreadable,
-            *(job.validation.unreadable if job.validation else []),
-        ]
+        cached = [job.training, *([job.validation] if job.validation else [])]
+        left_out = [name for people in cached for name in people.unreadable]
+        beside = [name for people in cached for name in people.beside]
+        began = {**record, "left_out": left_out}
         if request.is_new:
-            skeleton = job.training.skeleton
-            begin = {**record, "left_out": left_out}
-            run_dir.create(begin, config, skeleton, network)
-        elif left_out != record["left_out"]:
-            raise TinyposeError(
-                f"{run_dir.path}: expected the same {len(record['left_out'])} "
-                f"unreadable pictures as at the start, found {len(left_out)}; are "
-                "all pictures still there, and where --data says?"
-            )
+            run_dir.create(began, config, job.training.skeleton, network)
         else:
+            require_same_left_out(run_dir.path, record["left_out"], left_out, beside)
             run_dir.remove_leftovers()
-            run_dir.write_run(record)
+            run_dir.write_run(began)
             save_config(run_dir.config, config)
         try:
             progress = run_training(job, display, request.strategy)

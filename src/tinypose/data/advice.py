@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tinypose.data.sample import Sample
-from tinypose.skeletons import Skeleton, shows_sides
+from tinypose.skeletons import Skeleton, unpaired_sides
 
 
 def training_advice(
@@ -20,6 +20,7 @@ def training_advice(
     """
     for text in (
         mirror_advice(training[0].skeleton, flip_probability),
+        pair_advice(training, flip_probability),
         overlap_advice(training, validation),
     ):
         if text:
@@ -29,20 +30,53 @@ def training_advice(
 def mirror_advice(skeleton: Skeleton, flip_probability: float) -> str | None:
     """Return what to do where mirrored pictures get wrong labels, if they do.
 
-    Names that speak of left or right but make no pair stay with their places.
+    Names that speak of left or right but make no pair stay with their places; whoever
+    declares that there are no pairs at all knows.
     """
-    names = skeleton.names
-    if not flip_probability or skeleton.flip_pairs or len(names) < 2:
-        return None
-    if not shows_sides(names):
+    names = unpaired_sides(skeleton)
+    is_told = skeleton.declares_pairs and not skeleton.flip_pairs
+    if not flip_probability or not names or is_told or skeleton.num_keypoints < 2:
         return None
     return (
-        f"the skeleton {skeleton.name!r} ({', '.join(names[:3])}"
-        f"{', ...' if len(names) > 3 else ''}) has no flip_pairs: in mirrored pictures "
-        "its labels keep their names, so left is learned as right; name the pairs in "
-        "the skeleton's YAML file, as in  flip_pairs: [[left_ear, right_ear]], or set "
-        "augment.flip_probability=0"
+        f"the skeleton {skeleton.name!r} has no flip_pairs for {_few(names)}: in "
+        "mirrored pictures labels keep their names, so left is learned as right; name "
+        "the pairs in the skeleton's YAML file, as in  flip_pairs: [[left_ear, "
+        "right_ear]]; where a side has no other, set augment.flip_probability=0, or "
+        "flip_pairs: []  if it may be learned from both"
     )
+
+
+def pair_advice(training: Sequence[Sample], flip_probability: float) -> str | None:
+    """Return what to do where data swap keypoints that the skeleton does not, if any.
+
+    The skeleton's pairs are those that count in mirrored pictures.
+    """
+    target = training[0].skeleton
+    data = {id(s.labelled_skeleton): s.labelled_skeleton for s in training}
+    missing: dict[tuple[str, str], None] = {}
+    for own in data.values():
+        if own is None or not flip_probability:
+            continue
+        places = [int(i) for i in own.mapping_to(target)]
+        for first, second in own.flip_pairs:
+            pair = own.index(first), own.index(second)
+            # The data may have keypoints that are not learned.
+            if all(i in places for i in pair):
+                a, b = (places.index(i) for i in pair)
+                if target.flip_indices[a] != b:
+                    missing[target.names[a], target.names[b]] = None
+    if not missing:
+        return None
+    pairs = [f"[{a}, {b}]" for a, b in missing]
+    return (
+        f"the data swap {_few(pairs)} in mirrored pictures (flip_idx or flip_pairs), "
+        f"the skeleton {target.name!r}, which counts, does not: name them under "
+        "flip_pairs in the skeleton's YAML file, or set augment.flip_probability=0"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
 
 
 def overlap_advice(

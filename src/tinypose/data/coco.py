@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypose.coco_format import is_crowd
 from tinypose.data.coco_skeleton import category_skeleton
 from tinypose.data.records import (
     brief,
@@ -94,7 +95,6 @@ WEIGHTS = "keypoint_weights"
 HEAD_SIZE = "head_size"
 CROWD, UNLABELLED = "crowds", "people without a labelled keypoint"
 SKIP_REASONS = (CROWD, UNLABELLED)
-_NO_CROWD = (None, 0, "", "0")  # of some tools that write all as text
 
 
 class _Picture(NamedTuple):
@@ -184,7 +184,7 @@ def _people(coco: _Coco) -> Iterator[_Person]:
             )
         visible = table[:, 2].astype(np.uint8)
         skip = None if visible.any() else UNLABELLED
-        if record.get("iscrowd") not in _NO_CROWD:
+        if is_crowd(record):
             skip = CROWD
         picture = coco.pictures[image_id]
         name = f"{picture.file_name}#{record.get('id', number)}"

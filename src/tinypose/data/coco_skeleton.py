@@ -15,23 +15,27 @@ from tinypose.skeletons import (
 )
 
 Pair = tuple[str, str]
+PAIRS = "flip_pairs"
+"""A key of ours: pairs of positions, counted from 1, that swap in mirrored pictures."""
 
 
 def category_skeleton(path: Path, categories: Any) -> tuple[Skeleton, set[Any]]:
     """Return the one skeleton of a file and the ids of its categories.
 
-    A built-in skeleton's own object is returned where names and order agree.
+    A built-in skeleton's own object is returned where names, order and pairs agree.
+    Pairs are those under ``flip_pairs``; without it, the names tell.
 
     Args:
         path: The file, for error messages.
         categories: The value under ``categories``.
 
     Raises:
-        TinyposeError: no category has keypoints, or several have different
-            ones.
+        TinyposeError: no category has keypoints, several have different ones, or
+            the pairs are none.
     """
     records = expect_records(categories, f"{path}: 'categories'", "categories")
     found: dict[Any, tuple[tuple[str, ...], Any]] = {}
+    pairs = None
     for number, record in enumerate(records):
         where = f"{path}: categories[{number}]"
         keypoints = expect_mapping(record, where).get("keypoints")
@@ -43,6 +47,8 @@ def category_skeleton(path: Path, categories: Any) -> tuple[Skeleton, set[Any]]:
                     f"found {brief(record.get('id'))}"
                 )
             found[record["id"]] = names, record.get("skeleton")
+            if record.get(PAIRS) is not None:
+                pairs = _pairs(names, record[PAIRS], f"{where}: {PAIRS!r}")
     if not found:
         raise TinyposeError(
             f"{path}: expected a category with a list of names under 'keypoints', "
@@ -57,11 +63,12 @@ def category_skeleton(path: Path, categories: Any) -> tuple[Skeleton, set[Any]]:
         )
     names, edges = next(iter(found.values()))
     where = f"{path}: 'keypoints' of the category"
-    return named_skeleton(path.stem, names, edges, where), set(found)
+    skeleton = named_skeleton(path.stem, names, edges, where)
+    return skeleton if pairs is None else skeleton.with_pairs(pairs), set(found)
 
 
 def keypoint_names(keypoints: Any, where: str) -> tuple[str, ...]:
-    """Return the names in a list, spelled as ``plain_names`` does.
+    """Return the names in a list, spelt as ``plain_names`` does.
 
     Raises:
         TinyposeError: it is no list of names; the message begins with ``where``.
@@ -114,6 +121,28 @@ def named_skeleton(
         raise TinyposeError(f"{where}: {error}") from error
 
 
+def _pairs(names: tuple[str, ...], pairs: Any, where: str) -> tuple[Pair, ...]:
+    """Return the pairs that a file states; unlike edges, they change what is learned.
+
+    Raises:
+        TinyposeError: they do not fit the names.
+    """
+    ends = [end for pair in pairs for end in pair] if _is_pairs(pairs) else [0]
+    if not set(ends) <= {*range(1, len(names) + 1)} or len(set(ends)) < len(ends):
+        raise TinyposeError(
+            f"{where}: expected pairs of positions from 1 to {len(names)}, each in one "
+            f"pair at most, such as [[1, 2]], found {brief(pairs)}"
+        )
+    return tuple((names[a - 1], names[b - 1]) for a, b in pairs)
+
+
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and [type(end) for end in pair] == [int, int]
+        for pair in value
+    )
+
+
 def _edges(names: tuple[str, ...], edges: Any) -> tuple[Pair, ...]:
     """Return the file's edges, or those of the known keypoints.
 
@@ -121,11 +150,8 @@ def _edges(names: tuple[str, ...], edges: Any) -> tuple[Pair, ...]:
     are only drawn, so a list that does not fit is no reason to refuse a file.
     """
     positions = range(1, len(names) + 1)
-    usable = isinstance(edges, list) and all(
-        isinstance(edge, list)
-        and len(edge) == 2
-        and all(type(end) is int and end in positions for end in edge)
-        for edge in edges
+    usable = _is_pairs(edges) and all(
+        end in positions for edge in edges for end in edge
     )
     if usable and edges:
         return tuple((names[a - 1], names[b - 1]) for a, b in edges)

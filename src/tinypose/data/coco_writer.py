@@ -6,23 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from tinypose.data.coco import HEAD_SIZE, WEIGHTS
+from tinypose.data.coco_skeleton import PAIRS
 from tinypose.data.sample import Sample
 from tinypose.data.upright_size import upright_hw
 from tinypose.errors import TinyposeError
 from tinypose.files import write_json
 from tinypose.geometry import usual_area
+from tinypose.skeletons import Skeleton, infer_flip_pairs
 
 
 def write_coco(path: str | Path, samples: Sequence[Sample], folder: Path) -> None:
     """Write people of one skeleton as COCO keypoint annotations.
 
-    Names, left/right pairs and edges follow from the skeleton's names and
-    edges. People without a label are written, too: readers leave them out.
+    Names and edges are the skeleton's, and so are the left/right pairs, which are
+    written where the names do not tell them. People without a label are written,
+    too: readers leave them out.
 
     COCO's tools need an ``area``, so where none is labelled it is what a person
     usually fills of the box, as ``tinypose evaluate`` would take it; and the
     pictures' sizes, read from the files where the labels do not state them.
-    ``head_size`` and ``keypoint_weights`` are keys of ours.
+    ``flip_pairs``, ``head_size`` and ``keypoint_weights`` are keys of ours.
 
     Args:
         path: The JSON file.
@@ -52,10 +55,22 @@ def write_coco(path: str | Path, samples: Sequence[Sample], folder: Path) -> Non
                 "name": "person",
                 "keypoints": list(skeleton.names),
                 "skeleton": edges,
+                **_pairs(skeleton),
             }
         ],
     }
     write_json(path, content)
+
+
+def _pairs(skeleton: Skeleton) -> dict[str, list[list[int]]]:
+    """Return the key of the pairs; none where names tell them."""
+    told = set(map(frozenset, infer_flip_pairs(skeleton.names)))
+    if told == set(map(frozenset, skeleton.flip_pairs)) and (
+        told or not skeleton.declares_pairs
+    ):
+        return {}
+    index = skeleton.index
+    return {PAIRS: [[index(a) + 1, index(b) + 1] for a, b in skeleton.flip_pairs]}
 
 
 def _annotation(sample: Sample, number: int, image_id: int) -> dict[str, Any]:

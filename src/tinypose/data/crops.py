@@ -60,6 +60,10 @@ class Batch(NamedTuple):
         }
 
 
+class _BoxBeside(TinyposeError):
+    """A person's box lies beside the picture."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Region:
     """The part of a picture that a sample's crops can show, as cached."""
@@ -73,7 +77,8 @@ class CropDataset:
 
     Pictures are decoded once and the part around each person is kept as
     uint8, shrunk to what the model can use; past ``max_cache_bytes`` further
-    samples are decoded at each use instead.
+    samples are decoded at each use instead. ``unreadable`` names who is left out;
+    ``beside`` names those among them whose boxes lie beside their pictures.
 
     Args:
         samples: People, all of one skeleton.
@@ -113,6 +118,7 @@ class CropDataset:
         reach_xy = augment.reach_xy(input_hw)
         self._reach_xy = np.clip(reach_xy, ASPECT_SLACK, MAX_REACH)
         self.unreadable: list[str] = []
+        self.beside: list[str] = []
         self.samples: list[Sample] = []
         self._regions: list[_Region | None] = []
         self._fill(labelled, max_cache_bytes, progress)
@@ -206,6 +212,8 @@ class CropDataset:
             if isinstance(result, TinyposeError):
                 first_error = first_error or str(result)
                 self.unreadable.append(sample.sample_id)
+                if isinstance(result, _BoxBeside):
+                    self.beside.append(sample.sample_id)
             else:
                 self.samples.append(sample)
                 self._regions.append(result)
@@ -248,7 +256,7 @@ class CropDataset:
     def _cut(self, sample: Sample) -> _Region:
         image = sample.load_image()
         if not share_inside(sample.box_xywh, image.shape[:2]):
-            raise TinyposeError(
+            raise _BoxBeside(
                 f"{sample.sample_id}: expected a box that overlaps the picture of "
                 f"{image.shape[1]} x {image.shape[0]} pixels, found "
                 f"{sample.box_xywh.round(1).tolist()}"

@@ -120,16 +120,21 @@ def expect_picture_name(record: Mapping[str, Any], key: str, where: str) -> str:
     return name
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    r"""Return a file's name as it is and, where it has ``\``, with ``/`` in its place.
+
+    Files written on Windows separate folders so; elsewhere names may contain it.
+    """
+    return (name, name.replace("\\", "/")) if "\\" in name else (name,)
+
+
 def picture_path(folder: Path, name: str) -> Path:
     r"""Return the file of a picture's name, from ``expect_picture_name``.
 
-    A ``\`` in it separates folders, as files written on Windows have it, unless
-    there is a picture of that very name.
+    A ``\`` in it separates folders unless there is a picture of that very name.
     """
-    path = folder / name
-    if "\\" in name and not os.path.isfile(path):
-        return folder / name.replace("\\", "/")
-    return path
+    *others, last = (folder / text for text in spellings(name))
+    return next(filter(os.path.isfile, others), last)
 
 
 def find_pictures(

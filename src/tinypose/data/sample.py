@@ -33,6 +33,8 @@ class Sample:
             label; None trusts all alike.
         labelled_hw: Height and width of the picture on which the labels were
             set, if the file says so.
+        labelled_skeleton: The keypoints that the data themselves have, once
+            ``with_skeleton`` has matched them to others.
     """
 
     sample_id: str
@@ -45,6 +47,7 @@ class Sample:
     head_size: float | None = None
     weights: NDArray[np.float64] | None = None
     labelled_hw: tuple[int, int] | None = None
+    labelled_skeleton: Skeleton | None = None
 
     def __post_init__(self) -> None:
         count = self.skeleton.num_keypoints
@@ -85,10 +88,29 @@ class Sample:
         return replace(
             self,
             skeleton=target,
+            labelled_skeleton=self.labelled_skeleton or self.skeleton,
             keypoints_xy=np.where(source[:, None] >= 0, self.keypoints_xy[source], 0.0),
             visible=np.where(source >= 0, self.visible[source], 0).astype(np.uint8),
             weights=weights,
         )
+
+
+def unlabelled_sample(
+    sample_id: str,
+    picture: Path,
+    skeleton: Skeleton,
+    box_xywh: NDArray[np.float64] | None = None,
+) -> Sample:
+    """Return a person of whom no keypoint is labelled, nor the box if there is none."""
+    count = skeleton.num_keypoints
+    return Sample(
+        sample_id=sample_id,
+        picture=picture,
+        skeleton=skeleton,
+        keypoints_xy=np.zeros((count, 2)),
+        visible=np.full(count, NOT_LABELLED, np.uint8),
+        box_xywh=np.zeros(4) if box_xywh is None else box_xywh,
+    )
 
 
 def labelled_box(

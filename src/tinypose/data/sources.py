@@ -38,7 +38,7 @@ _SPEC = re.compile(
     r"(?:=(?P<path>.+?)(?:,images=(?P<images>.+?))?(?:,split=(?P<split>.*?))?)?"
     r"(?::(?P<ranges>\d+-\d+(?:,\d+-\d+)*))?"
 )
-_FORM = "NAME=PATH, NAME=PATH:1-700 or NAME=PATH,images=FOLDER"
+_FORM = "NAME=PATH, NAME=PATH:1-700, NAME=PATH,images=FOLDER or NAME=PATH,split=SPLIT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def load_data(
     if not specs:
         raise UsageError(f"expected at least one data set ({_FORM}), found none")
     samples: list[Sample] = []
-    places: dict[str, Path | None] = {}
+    places: dict[str, str] = {}
     for spec in specs:
         found = _distinct(_load_one(spec), parse_spec(spec), places)
         if not found:
@@ -128,7 +128,12 @@ def parse_spec(spec: str) -> DataSpec:
 
 def _split(match: re.Match[str], spec: str) -> str | None:
     """Return the split that a spec names, or means; None where there is none."""
-    split = match["split"]
+    if match["split"] is None:
+        split, images = None, match["images"]
+    else:
+        # In the other order, images= is read as part of the split.
+        split, _, later = match["split"].partition(",images=")
+        images = match["images"] or later
     if match["name"] not in SPLIT_READERS:
         if split is None:
             return None
@@ -136,10 +141,10 @@ def _split(match: re.Match[str], spec: str) -> str | None:
             f"{spec!r}: expected no split=, found {split!r}; only "
             f"{', '.join(SPLIT_READERS)} has splits"
         )
-    if match["images"] is not None:
+    if images:
         raise UsageError(
             f"{spec!r}: expected no images=, as the file says where the pictures "
-            f"lie, found {match['images']!r}"
+            f"lie, found {images!r}"
         )
     if split not in (None, *SPLITS):
         raise UsageError(
@@ -179,7 +184,7 @@ def _load_one(spec: str) -> list[Sample]:
     parsed = parse_spec(spec)
     if parsed.path is None:
         return stick_people(_numbers(parsed.ranges or ((1, SYNTHETIC_COUNT),)))
-    if not parsed.path.exists():
+    if not os.path.exists(parsed.path):
         raise TinyposeError(
             f"{parsed.path}: expected the data set {parsed.name}, found nothing there"
         )
@@ -200,7 +205,7 @@ def _load_one(spec: str) -> list[Sample]:
 
 
 def _distinct(
-    samples: list[Sample], spec: DataSpec, places: dict[str, Path | None]
+    samples: list[Sample], spec: DataSpec, places: dict[str, str]
 ) -> list[Sample]:
     """Return a set's people, renamed where another set has people of their names.
 
@@ -209,9 +214,11 @@ def _distinct(
         spec: The set.
         places: The set of each name so far, to which these are added.
     """
+    # However the file is named, its people are the same.
+    place = os.path.realpath(spec.path) if spec.path else ""
     number = 2
     own = samples
-    while any(places.get(s.sample_id, spec.path) != spec.path for s in own):
+    while any(places.get(s.sample_id, place) != place for s in own):
         prefix = f"{spec.name}{number}/"
         names = (s.sample_id.removeprefix(f"{spec.name}/") for s in samples)
         own = [
@@ -219,8 +226,13 @@ def _distinct(
             for s, name in zip(samples, names, strict=True)
         ]
         number += 1
-    places.update((s.sample_id, spec.path) for s in own)
+    places.update((s.sample_id, place) for s in own)
     return own
+
+
+def undistinct_id(sample_id: str) -> str:
+    """Return a person's name as it was before sets of the same names had others."""
+    return re.sub(rf"^({'|'.join([*READERS, *SPLIT_READERS])})\d+/", r"\1/", sample_id)
 
 
 def _ranges(text: str | None, spec: str) -> tuple[tuple[int, int], ...]:

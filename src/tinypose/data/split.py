@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,18 +12,18 @@ from tinypose.errors import TinyposeError
 
 
 def split_by_picture(
-    samples: Sequence[Sample], share: float, seed: int, folder: Path
+    samples: Sequence[Sample], share: float, seed: int
 ) -> tuple[list[Sample], list[Sample]]:
     """Divide people into two sets that share no picture.
 
-    The seed and the pictures' names alone decide, so labels that are added later
-    move few pictures to the other side.
+    The seed and the pictures' names without their folders decide, so labels that are
+    added later, in whatever folder, move few pictures to the other side. Of pictures
+    of one name, their order by folder tells which is which.
 
     Args:
         samples: People in picture files.
         share: Of the pictures that the second set gets, 0..1; one at least.
         seed: Another one holds out other pictures.
-        folder: The pictures' folder; their names are relative to it.
 
     Returns:
         The people of the first and of the second set, in their order.
@@ -31,24 +32,34 @@ def split_by_picture(
         TinyposeError: there is only one picture, or the share leaves none.
     """
     keys = [picture_key(Path(str(sample.picture))) for sample in samples]
-    names: dict[object, str] = {}
+    places: dict[tuple[int, int] | str, tuple[str, ...]] = {}
     for key, sample in zip(keys, samples, strict=True):
-        name = os.path.relpath(str(sample.picture), folder)
-        names[key] = min(names.get(key, name), name)
-    count = max(round(share * len(names)), 1)
-    if count >= len(names):
+        place = Path(os.path.abspath(str(sample.picture))).parts
+        places[key] = min(places.get(key, place), place, key=_order)
+    count = max(round(share * len(places)), 1)
+    if count >= len(places):
         raise TinyposeError(
-            f"expected pictures for both sets, found {len(names)} in all, of which "
+            f"expected pictures for both sets, found {len(places)} in all, of which "
             f"{count} would be held out; label more or hold out a smaller share"
         )
-    ordered = sorted(names, key=lambda key: _rank(names[key], seed))
-    held_out = set(ordered[:count])
+    numbers: Counter[str] = Counter()
+    ranks = {}
+    for key in sorted(places, key=lambda key: _order(places[key])):
+        name = places[key][-1]
+        ranks[key] = _rank(f"{name}/{numbers[name]}" if numbers[name] else name, seed)
+        numbers[name] += 1
+    held_out = set(sorted(ranks, key=lambda key: ranks[key])[:count])
     return (
         [s for key, s in zip(keys, samples, strict=True) if key not in held_out],
         [s for key, s in zip(keys, samples, strict=True) if key in held_out],
     )
 
 
+def _order(parts: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    """Return the sort key of a place: folders above come first."""
+    return len(parts), parts
+
+
 def _rank(name: str, seed: int) -> bytes:
-    text = f"{seed}/{name.replace(os.sep, '/')}"
+    text = f"{seed}/{name}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.data.records import expect_picture_name, picture_path
-from tinypose.data.sample import NOT_LABELLED, Sample
+from tinypose.data.sample import Sample, unlabelled_sample
 from tinypose.errors import TinyposeError, UsageError, did_you_mean
 from tinypose.files import require_file
 from tinypose.geometry import FloatArray
@@ -198,16 +198,8 @@ def unlabelled_samples(
         )
     for row, name in enumerate(names):
         expect_picture_name({NAMES: name}, NAMES, f"{path}: row {row}")
-    count = skeleton.num_keypoints
     return [
-        Sample(
-            sample_id=name,
-            picture=picture_path(folder, name),
-            skeleton=skeleton,
-            keypoints_xy=np.zeros((count, 2)),
-            visible=np.full(count, NOT_LABELLED, np.uint8),
-            box_xywh=box,
-        )
+        unlabelled_sample(name, picture_path(folder, name), skeleton, box)
         for name, box in zip(names, boxes_xywh, strict=True)
     ]
 

@@ -3,6 +3,7 @@
 The format is told at https://docs.ultralytics.com/datasets/pose.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from tinypose.data.sample import NOT_LABELLED, VISIBLE, Sample, labelled_box
 from tinypose.data.upright_size import upright_hw
 from tinypose.data.yolo_yaml import YoloData, label_path, read_yolo_yaml
 from tinypose.errors import TinyposeError
-from tinypose.files import explain_os_errors
+from tinypose.files import read_lines
 
 NO_LABEL_FILE = "pictures without a label file"
 _UNKNOWN_HW = (1000, 1000)
@@ -70,7 +71,7 @@ def count_skipped(path: Path, split: str = "train") -> dict[str, int]:
     labels = map(label_path, data.pictures)
     return {
         UNLABELLED: sum(not person.visible.any() for person in _people(data)),
-        NO_LABEL_FILE: sum(not file.is_file() for file in labels),
+        NO_LABEL_FILE: sum(not os.path.isfile(file) for file in labels),
     }
 
 
@@ -96,15 +97,9 @@ def _people(data: YoloData) -> Iterator[_Person]:
 
 
 def _lines(file: Path) -> list[str]:
-    if not file.is_file():
+    if not os.path.isfile(file):
         return []  # nobody is in the picture
-    try:
-        with explain_os_errors(file, "read"):
-            return file.read_text(encoding="utf-8-sig").splitlines()
-    except ValueError as error:
-        raise TinyposeError(
-            f"{file}: expected lines of numbers, found other bytes ({error})"
-        ) from error
+    return read_lines(file, "lines of numbers")
 
 
 def _values(fields: list[str], data: YoloData, where: str) -> NDArray[np.float64]:
@@ -187,7 +182,7 @@ def _expect_shares(shares: NDArray[np.float64], where: str) -> None:
 def _nobody(data: YoloData, split: str) -> str:
     """Return the message that a split has no labelled person."""
     files = [label_path(picture) for picture in data.pictures]
-    found = sum(file.is_file() for file in files)
+    found = sum(map(os.path.isfile, files))
     number = f"{len(files)} pictures of the split {split!r}"
     if not found:
         return (

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinypose.data.coco_skeleton import keypoint_names, named_skeleton
-from tinypose.data.records import brief, expect_mapping
+from tinypose.data.records import brief, expect_mapping, spellings
 from tinypose.errors import TinyposeError
-from tinypose.files import explain_os_errors, read_yaml, require_file
+from tinypose.files import explain_os_errors, read_lines, read_yaml, require_file
 from tinypose.images import HEIF_SUFFIXES, PICTURE_SUFFIXES
 from tinypose.skeletons import COCO, Skeleton
 
@@ -94,10 +93,11 @@ def _skeleton(path: Path, content: Mapping[str, Any], count: int) -> Skeleton:
             raise _names_needed(path, count)
         return COCO
     skeleton = named_skeleton(path.stem, names, None, f"{path}: 'kpt_names'")
-    if flip in (None, _flips(skeleton)):
+    if flip is None:
         return skeleton
-    pairs = ((names[i], names[j]) for i, j in enumerate(flip or ()) if i < j)
-    return replace(skeleton, flip_pairs=tuple(pairs))
+    return skeleton.with_pairs(
+        [(names[i], names[j]) for i, j in enumerate(flip) if i < j]
+    )
 
 
 def _names(path: Path, value: Any, count: int) -> tuple[str, ...] | None:
@@ -186,7 +186,8 @@ def _pictures(
                 f"{path}: expected a folder of pictures or a list of them as {split!r}"
                 f", found nothing at {root / place}; correct {split!r} or 'path'"
             )
-        found += _in_folder(there) if there.is_dir() else _in_list(there, root)
+        is_folder = os.path.isdir(there)
+        found += _in_folder(there) if is_folder else _in_list(there, root)
     if not any(map(os.path.isfile, found)):
         named = f" that is there of {len(found)}, such as {found[0]}" if found else ""
         raise TinyposeError(
@@ -215,28 +216,22 @@ def _in_list(path: Path, root: Path) -> list[Path]:
             "another file"
         )
     require_file(path, "a list of pictures")
-    try:
-        with explain_os_errors(path, "read"):
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except ValueError as error:
-        raise TinyposeError(
-            f"{path}: expected a list of pictures in UTF-8, found other bytes ({error})"
-        ) from error
+    lines = read_lines(path, "a list of pictures in UTF-8")
     names = [line.strip() for line in lines if line.strip()]
     folders = (path.parent, root)
     return [
-        _there(folders, name) or _joined(path.parent, name.replace("\\", "/"))
+        _there(folders, name) or _joined(path.parent, spellings(name)[-1])
         for name in names
     ]
 
 
 def _there(folders: Sequence[Path], name: str) -> Path | None:
-    r"""Return what a name points to from the first folder that has it, if any does.
+    """Return what a name points to from the first folder that has it, if any does.
 
-    A ``\`` may separate folders. A ``../`` too many is dropped: Roboflow writes
+    A ``../`` too many is dropped: Roboflow writes
     it before the folders that lie beside the YAML.
     """
-    for text in (name, name.replace("\\", "/")):
+    for text in spellings(name):
         for folder in folders:
             for tail in (text, text.removeprefix("../")):
                 place = _joined(folder, tail)

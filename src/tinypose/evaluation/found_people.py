@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinypose.data.clean import CleanedSample
-from tinypose.data.sample import NOT_LABELLED, Sample, labelled_box
+from tinypose.data.sample import Sample, labelled_box, unlabelled_sample
 from tinypose.data.teachers import Teacher
 from tinypose.errors import TinyposeError
 from tinypose.geometry import FloatArray
@@ -76,16 +76,8 @@ def picture_samples(folder: Path, skeleton: Skeleton) -> list[Sample]:
     sources = [source for source in find_sources([str(folder)]) if source.is_picture]
     if not sources:
         raise TinyposeError(f"{folder}: expected pictures, found videos alone")
-    count = skeleton.num_keypoints
     return [
-        Sample(
-            sample_id=source.path.name,
-            picture=source.path,
-            skeleton=skeleton,
-            keypoints_xy=np.zeros((count, 2)),
-            visible=np.full(count, NOT_LABELLED, np.uint8),
-            box_xywh=np.zeros(4),
-        )
+        unlabelled_sample(source.path.name, source.path, skeleton)
         for source in sources
         if source.path
     ]

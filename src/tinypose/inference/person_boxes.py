@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinypose.coco_format import is_crowd
 from tinypose.errors import TinyposeError
 from tinypose.files import read_json
 from tinypose.geometry import FloatArray
@@ -54,7 +55,7 @@ class PersonBoxes:
         wanted = _people_categories(content, self.path)
         for where, record in _records(content, self.path, "annotations"):
             category = record.get("category_id")
-            if record.get("iscrowd") or (wanted and category not in (None, *wanted)):
+            if is_crowd(record) or (wanted and category not in (None, *wanted)):
                 continue
             key = _key(record, "image_id", where)
             if key not in pictures:

@@ -16,12 +16,11 @@ import numpy as np
 from tinypose.errors import TinyposeError
 from tinypose.files import explain_os_errors, printable, require_file
 from tinypose.images import (
-    HEIF_ADVICE,
-    HEIF_SUFFIXES,
     MAX_PIXELS,
     PICTURE_SUFFIXES,
     Image,
     read_image,
+    suffix_advice,
 )
 from tinypose.quiet import quiet_stderr
 
@@ -342,7 +341,7 @@ def _file_source(path: Path) -> Source:
     raise TinyposeError(
         f"{path}: expected a picture ({', '.join(PICTURE_SUFFIXES)}) or a video "
         f"({', '.join(VIDEO_SUFFIXES)}), found {path.suffix or 'no ending'!r}"
-        f"{HEIF_ADVICE if suffix in HEIF_SUFFIXES else ''}"
+        f"{suffix_advice(suffix)}"
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinypose.errors import TinyposeError
 from tinypose.metadata import carries_metadata, read_metadata
+from tinypose.models.loading import load_net
 from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
 from tinypose.models.weight_files import read_weights
 from tinypose.origin import Origin, join_origins
@@ -123,7 +124,7 @@ def _source(path: Path) -> dict[str, list[NDArray[Any]]]:
     """Return the weights of each layer of a file by name."""
     if path.suffix.lower() == WEIGHTS_SUFFIX:
         return read_weights(path)
-    return layer_weights(path)
+    return layer_weights(load_net(path))
 
 
 def _skeleton(path: Path) -> Skeleton | None:

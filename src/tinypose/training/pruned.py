@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,13 +42,9 @@ def is_pruned(
     )
 
 
-def layer_weights(path: Path) -> dict[str, list[NDArray[Any]]]:
-    """Return the weights of each layer of a ``.keras`` file by name.
-
-    Raises:
-        TinyposeError: it does not load.
-    """
-    return {layer.name: layer.get_weights() for layer in load_net(path).layers}
+def layer_weights(net: keras.Model) -> dict[str, list[NDArray[Any]]]:
+    """Return the weights of each layer of a network by name."""
+    return {layer.name: layer.get_weights() for layer in net.layers}
 
 
 def pruned_network(
@@ -76,7 +73,7 @@ def pruned_network(
     if not difference:
         return path
     # Of single weights that became zero, nothing is left to keep.
-    if may_build and is_pruned(layer_weights(path), metadata):
+    if may_build and is_pruned(layer_weights(load_net(path)), metadata):
         raise UsageError(
             f"--init {path.parent}: a pruned network is trained on as it is: "
             f"{difference}"

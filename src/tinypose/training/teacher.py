@@ -19,6 +19,7 @@ from tinypose.models.loading import load_net
 from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
 from tinypose.models.weight_files import read_weights
 from tinypose.skeletons import Skeleton
+from tinypose.training.pruned import layer_weights
 
 
 class Teacher(NamedTuple):
@@ -125,7 +126,7 @@ def _at_size(path: Path, metadata: Metadata, input_hw: tuple[int, int]) -> keras
         net = load_net(path)
         if tuple(net.input_shape[1:3]) == tuple(input_hw):
             return net
-        weights = {layer.name: layer.get_weights() for layer in net.layers}
+        weights = layer_weights(net)
     config = Config.from_dict(metadata.config, str(path))
     try:
         net = FAMILIES[config.family].build(replace(config.model, input_hw=input_hw))

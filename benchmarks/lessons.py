@@ -92,8 +92,8 @@ class Results:
 
     Args:
         folder: With museum.csv, museum_plan.csv, museum_stages.csv and
-            museum_groups.csv; and museum_end.csv, of the best families with
-            more time.
+            museum_groups.csv; and museum_end.csv and museum_end_stages.csv, of
+            the best families with more time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,19 +106,21 @@ class Results:
         self.stages = read_rows(folder / "museum_stages.csv")
         self.groups = read_rows(folder / "museum_groups.csv")
         self.longer = read_rows(folder / "museum_end.csv")
+        self.longer_stages = read_rows(folder / "museum_end_stages.csv")
 
     def figure(self, what: str) -> str:
-        """Return a figure: ``FAMILY COLUMN`` or ``FAMILY OUTPUT COLUMN``."""
-        family, *output, column = what.split()
+        """Return a figure: ``[longer] FAMILY [OUTPUT] COLUMN``."""
+        is_longer = what.startswith("longer ")
+        family, *output, column = what.removeprefix("longer ").split()
         if output:
-            lines = [
-                line
-                for line in self.stages
-                if (line["family"], line["output"]) == (family, *output)
-            ]
+            lines = self.longer_stages if is_longer else self.stages
         else:
-            lines = [self.families[family]] if family in self.families else []
-        return lines[0][column] if lines else ABSENT
+            lines = self.longer if is_longer else [*self.families.values()]
+        keys = ("family", "output")[: 1 + len(output)]
+        found = [
+            line for line in lines if [line[key] for key in keys] == [family, *output]
+        ]
+        return found[0][column] if found else ABSENT
 
     def table(self, name: str, language: str) -> str:
         """Return a table as Markdown: a row per family, output or kind."""

@@ -100,7 +100,14 @@ def test_longer_trainings_stand_beside_the_budget(lessons, tmp_path: Path) -> No
         "family,pck_0.2,pck_0.2_low,pck_0.2_high,pck_0.1,pcp,epochs,minutes\n"
         "part_heatmap,75.5,73.0,78.0,50.1,70.2,66,80.1\n"
     )
-    table = lessons.Results(tmp_path).table("longer", "en").splitlines()
+    (tmp_path / "museum_end_stages.csv").write_text(
+        "family,output,pck_0.2\npart_heatmap,part_masks,69.2\n"
+    )
+    results = lessons.Results(tmp_path)
+    assert results.figure("longer part_heatmap pck_0.2") == "75.5"
+    assert results.figure("longer part_heatmap part_masks pck_0.2") == "69.2"
+    assert results.figure("longer part_heatmap heatmaps_1 pck_0.2") == lessons.ABSENT
+    table = results.table("longer", "en").splitlines()
     assert table[2:] == [
         "| `part_heatmap` | 71.4 | **75.5** (73.0–78.0) | 50.1 | 70.2 | 66 | 80.1 |"
     ]

@@ -172,6 +172,12 @@ VARIANTS = (
         lever="learning rate", name="0.006", changes=("training.learning_rate=0.006",)
     ),
     Variant(
+        lever="learning rate", name="0.012", changes=("training.learning_rate=0.012",)
+    ),
+    Variant(
+        lever="learning rate", name="0.024", changes=("training.learning_rate=0.024",)
+    ),
+    Variant(
         lever="width of targets", name="1.0 cells", changes=("model.sigma_cells=1.0",)
     ),
     Variant(

@@ -560,7 +560,7 @@ def test_a_file_that_loses_too_much_is_not_written(
 ):
     def measured(path, *_):
         found = {"change": -3.24, "pck": 76.76, "network_pck": 80.0, "data": "some"}
-        return SimpleNamespace(**found, lines=list)
+        return SimpleNamespace(**found, pck_unit="torso", lines=list)
 
     monkeypatch.setattr(receipt, "make_receipt", measured)
     path = tmp_path / "mine.tflite"

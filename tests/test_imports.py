@@ -15,7 +15,7 @@ from tinypose.inference.tracking import Tracker
 SOURCE = Path(tinypose.__file__).parent
 
 CORE = {"errors", "files", "geometry", "images", "metadata", "origin", "quiet"}
-CORE |= {"coco_format", "skeletons"}
+CORE |= {"coco_format", "keypoint_names", "skeletons"}
 MICRO = {"micro_folder", "micro_interpreter"}
 # What each part may import, itself and the version aside.
 ALLOWED = {
@@ -24,7 +24,8 @@ ALLOWED = {
     "files": {"errors"},
     "coco_format": set(),
     "geometry": set(),
-    "skeletons": {"errors", "files"},
+    "keypoint_names": set(),
+    "skeletons": {"errors", "files", "keypoint_names"},
     "picture_headers": {"errors"},
     "images": {"errors", "files", "geometry", "picture_headers"},
     "origin": set(),

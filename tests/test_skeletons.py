@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinypose.errors import TinyposeError
+from tinypose.keypoint_names import infer_flip_pairs, plain_names
 from tinypose.skeletons import (
     AI_CHALLENGER,
     COCO,
@@ -14,9 +15,7 @@ from tinypose.skeletons import (
     MPII,
     SKELETONS,
     Skeleton,
-    infer_flip_pairs,
     load_skeleton,
-    plain_names,
     unpaired_sides,
 )
 

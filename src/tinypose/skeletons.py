@@ -6,10 +6,9 @@ keypoint that is not labelled has ``visible == 0``; its coordinates then mean
 nothing and there is no sentinel value.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,10 @@ from numpy.typing import NDArray
 
 from tinypose.errors import TinyposeError, did_you_mean
 from tinypose.files import read_yaml
+from tinypose.keypoint_names import infer_flip_pairs, is_side, plain_names
 
 DEFAULT_SIGMA = 0.05
 """OKS sigma of a keypoint for which nobody has measured one."""
-
-_SIDE_LETTERS = {"l": "left", "r": "right"}
-_SIDES_IN_FULL = {"left", "right"}
-_MIRRORED = {"left": "right", "l": "r", "right": "left", "r": "l"}
-_GLUED_SIDES = (
-    (r"(?:^|(?<=_))(?:left|right|l|r)(?=[^_])", "{}_"),
-    (r"(?<=[^_])(?:left|right|l|r)(?=_|$)", "_{}"),
-)
-_SIDE_WORDS = (
-    *("links", "linke", "rechts", "rechte", "gauche", "droit", "izquierd", "derech"),
-    *("sinistr", "destr", "esquerd", "direit", "lewy", "lewa", "prawy", "prawa"),
-    *("vänster", "höger", "venstre", "højre", "høyre", "лев", "прав"),
-    *("左", "右", "왼", "오른"),
-)
-"""How left and right begin in other languages."""
 
 _FIELDS = (
     "name",
@@ -245,63 +230,6 @@ class Skeleton:
             raise TinyposeError(f"{source}: {error}") from error
 
 
-def plain_name(name: str) -> str:
-    """Return a keypoint's name as words in small letters, ``left_ear``.
-
-    A letter ``l`` or ``r`` beside other words is left or right: ``L-Ear`` and
-    ``LEar`` are ``left_ear``, ``EarL`` is ``ear_left``.
-    """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
-    words = re.sub(r"(?<![A-Za-z])([LR])(?=[A-Z][a-z])", r"\1_", words)
-    parts = re.sub(r"[\s\-_]+", "_", words.lower()).split("_")
-    if len(parts) > 1:
-        parts = [_SIDE_LETTERS.get(part, part) for part in parts]
-    return "_".join(parts)
-
-
-@lru_cache(maxsize=256)  # every person's keypoints are matched by name
-def plain_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a skeleton's names as ``plain_name`` does, sides as words of their own.
-
-    Where ``rwrist`` stands beside ``lwrist``, it is ``right_wrist``, and so are
-    ``rightwrist`` and, as ``wrist_right``, ``wristr``.
-    """
-    plain = [plain_name(name) for name in names]
-    known = set(plain) - _SIDES_IN_FULL  # ``right`` makes no side of ``light``
-    return tuple(_with_side_apart(name, known) for name in plain)
-
-
-def _with_side_apart(name: str, known: set[str]) -> str:
-    """Return a plain name whose side, glued to a word, is a word of its own."""
-    if _SIDES_IN_FULL & set(name.split("_")):
-        return name
-    for pattern, form in _GLUED_SIDES:
-        for match in re.finditer(pattern, name):
-            before, side, after = name[: match.start()], match[0], name[match.end() :]
-            if before + _MIRRORED[side] + after in known:
-                return before + form.format(_SIDE_LETTERS.get(side, side)) + after
-    return name
-
-
-def infer_flip_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs (left, right) of names that differ in their side alone.
-
-    Sides are understood as by ``plain_names``: ``LShoulder`` and ``RShoulder``,
-    ``left eye`` and ``right eye``, ``lwrist`` and ``rwrist`` are pairs.
-    """
-    plain = plain_names(tuple(names))
-    found = {tuple(words.split("_")): names[i] for i, words in enumerate(plain)}
-    pairs = []
-    for words, name in found.items():
-        # Beside a whole word, a letter is none: ``l_left`` is the lower left.
-        sides = _SIDES_IN_FULL.intersection(words) or _SIDE_LETTERS.keys()
-        turned = [word for word in words if word in sides]
-        mirror = tuple(_MIRRORED[word] if word in sides else word for word in words)
-        if turned and turned[0] in ("left", "l") and mirror in found:
-            pairs.append((name, found[mirror]))
-    return tuple(pairs)
-
-
 def unpaired_sides(skeleton: Skeleton) -> list[str]:
     """Return the names that speak of left or right, in some language, in no pair."""
     paired = {name for pair in skeleton.flip_pairs for name in pair}
@@ -309,12 +237,8 @@ def unpaired_sides(skeleton: Skeleton) -> list[str]:
     return [
         name
         for name, words in zip(skeleton.names, plain, strict=True)
-        if name not in paired and any(map(_is_side, words.split("_")))
+        if name not in paired and any(map(is_side, words.split("_")))
     ]
-
-
-def _is_side(word: str) -> bool:
-    return word in _MIRRORED or word.startswith((*_SIDE_WORDS, *_SIDES_IN_FULL))
 
 
 def load_skeleton(name_or_path: str | Path) -> Skeleton:

@@ -1,5 +1,6 @@
 """What the commands of ``tinypose data`` share: options and checks."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,8 +34,6 @@ Limit = Annotated[
 
 def common_folder(samples: "Sequence[Sample]") -> Path:
     """Return the folder that holds all pictures."""
-    import os
-
     folders = set()
     for sample in samples:
         if not isinstance(sample.picture, Path):

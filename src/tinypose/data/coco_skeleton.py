@@ -5,13 +5,12 @@ from typing import Any
 
 from tinypose.data.records import brief, expect_mapping, expect_records
 from tinypose.errors import TinyposeError
+from tinypose.keypoint_names import infer_flip_pairs, plain_names
 from tinypose.skeletons import (
     AI_CHALLENGER,
     COCO,
     SKELETONS,
     Skeleton,
-    infer_flip_pairs,
-    plain_names,
 )
 
 Pair = tuple[str, str]

@@ -12,7 +12,8 @@ from tinypose.data.upright_size import upright_hw
 from tinypose.errors import TinyposeError
 from tinypose.files import write_json
 from tinypose.geometry import usual_area
-from tinypose.skeletons import Skeleton, infer_flip_pairs
+from tinypose.keypoint_names import infer_flip_pairs
+from tinypose.skeletons import Skeleton
 
 
 def write_coco(path: str | Path, samples: Sequence[Sample], folder: Path) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinypose.drawing.sheets import Colour, contact_sheet
 from tinypose.images import Image
-from tinypose.skeletons import Skeleton, plain_names
+from tinypose.keypoint_names import plain_names
+from tinypose.skeletons import Skeleton
 
 
 def overlay_heatmaps(

@@ -14,8 +14,9 @@ from tinypose.evaluation.pcp import PCP
 from tinypose.evaluation.references import References
 from tinypose.files import printable
 from tinypose.inference.pose import Pose
+from tinypose.keypoint_names import plain_names
 from tinypose.metadata import Metadata
-from tinypose.skeletons import Skeleton, plain_names
+from tinypose.skeletons import Skeleton
 
 HEADLINE = 0.2
 """The threshold of the headline PCK, in torso lengths."""

@@ -12,12 +12,12 @@ from tinypose.cli.data_options import (
     DataOption,
     Limit,
     Specs,
+    check_labels_out,
     common_folder,
     count_skipped,
     join_specs,
     require_one_skeleton,
     require_specs,
-    spare_labels,
 )
 from tinypose.cli.data_split import split
 from tinypose.errors import TinyposeError, UsageError
@@ -187,14 +187,12 @@ def clean(
         picture_samples,
     )
 
-    if out.suffix != ".json":
-        raise UsageError(f"--out: expected a name ending in .json, found {out}")
+    chosen = join_specs(specs, data)
+    check_labels_out(out, chosen)
     if predictions is None and not judge:
         raise UsageError(
             "expected --predictions FILE, --judge MODEL or both, found neither"
         )
-    chosen = join_specs(specs, data)
-    spare_labels(out, chosen)
     for path in (out, *([report / REPORT_NAME] if report else [])):
         require_writable(path)
     labelled, target = _labelled(chosen, images, skeleton)

@@ -60,10 +60,12 @@ def require_specs(specs: list[str] | None, data: list[str] | None) -> list[str]:
     return joined
 
 
-def spare_labels(out: Path, specs: list[str], option: str = "--out") -> None:
-    """Raise a UsageError if new labels would overwrite the given ones."""
+def check_labels_out(out: Path, specs: list[str], option: str = "--out") -> None:
+    """Raise a UsageError if new labels are no JSON or would overwrite given ones."""
     from tinypose.data.sources import parse_spec
 
+    if out.suffix != ".json":
+        raise UsageError(f"{option}: expected a name ending in .json, found {out}")
     for spec in specs:
         path = parse_spec(spec).path
         if path is not None and path.resolve() == out.resolve():

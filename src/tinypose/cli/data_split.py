@@ -8,11 +8,11 @@ import typer
 from tinypose.cli.data_options import (
     DataOption,
     Specs,
+    check_labels_out,
     common_folder,
     count_skipped,
     require_one_skeleton,
     require_specs,
-    spare_labels,
 )
 from tinypose.errors import UsageError
 from tinypose.files import atomic_path, printable, require_writable
@@ -73,9 +73,7 @@ def split(
 
 def _check_outputs(out_train: Path, out_val: Path, specs: list[str]) -> None:
     for option, out in (("--out-train", out_train), ("--out-val", out_val)):
-        if out.suffix != ".json":
-            raise UsageError(f"{option}: expected a name ending in .json, found {out}")
-        spare_labels(out, specs, option)
+        check_labels_out(out, specs, option)
     if out_train.resolve() == out_val.resolve():
         raise UsageError(
             f"expected two files for --out-train and --out-val, found {out_val} for "

@@ -63,7 +63,7 @@ class MultiResolutionConfig:
     bank_channels: tuple[int, ...] = (8, 16, 24)
     wide_channels: tuple[int, ...] = (48, 48)
     dropout: float = 0.1
-    window_cells: int = 16
+    window_cells: int = 8
     fine_channels: tuple[int, ...] = (12, 16, 16, 24)
     sigma_cells: float = 1.5
     fine_sigma_cells: float = 1.5

@@ -27,8 +27,9 @@ from tinypose.files import write_csv
 from tinypose.inference.predictor import Predictor
 from tinypose.skeletons import load_skeleton
 from tinypose.training.display import Display
+from tinypose.training.job import TrainingJob
 from tinypose.training.run_dir import RunDir
-from tinypose.training.train import TrainingJob, run_training
+from tinypose.training.train import run_training
 from tinypose.weights import shipped_weights
 
 CONFIG = Path(__file__).parents[1] / "configs/small_finetune.yaml"

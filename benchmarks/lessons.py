@@ -285,8 +285,9 @@ def draw_family(family: str, folder: Path) -> None:
     from tinypose.models.layers import normalize_images
     from tinypose.skeletons import load_skeleton
     from tinypose.training.display import Display
+    from tinypose.training.job import TrainingJob
     from tinypose.training.run_dir import RunDir
-    from tinypose.training.train import TrainingJob, run_training
+    from tinypose.training.train import run_training
 
     config = museum_config(family)
     config = replace(config, training=replace(config.training, epochs=EPOCHS))

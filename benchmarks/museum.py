@@ -52,9 +52,10 @@ from tinypose.models.layers import normalize_images
 from tinypose.models.phases import phase_ends
 from tinypose.skeletons import load_skeleton
 from tinypose.training.display import Display
+from tinypose.training.job import TrainingJob
 from tinypose.training.run_dir import RunDir
 from tinypose.training.task import build_task
-from tinypose.training.train import TrainingJob, run_training
+from tinypose.training.train import run_training
 from untrained import untrained_latencies
 
 CONFIGS = Path(__file__).parents[1] / "configs"

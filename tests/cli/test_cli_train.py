@@ -23,8 +23,8 @@ from tinypose.data.stick_people import stick_people
 from tinypose.images import write_image
 from tinypose.metadata import read_metadata
 from tinypose.skeletons import AI_CHALLENGER
+from tinypose.training.job import TrainingJob
 from tinypose.training.run_dir import HISTORY_COLUMNS, Progress, RunDir
-from tinypose.training.train import TrainingJob
 from tinypose.weights import shipped_weights
 
 OVERRIDES = [

@@ -9,8 +9,9 @@ import numpy as np
 from tinypose.config import Config, apply_overrides
 from tinypose.data.crops import CropDataset
 from tinypose.training.display import Display
+from tinypose.training.job import TrainingJob
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
-from tinypose.training.train import TrainingJob, run_training
+from tinypose.training.train import run_training
 
 
 def job(

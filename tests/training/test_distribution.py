@@ -20,7 +20,8 @@ from tinypose.data.sources import load_data
 from tinypose.skeletons import LSP
 from tinypose.training.display import Display
 from tinypose.training.run_dir import RunDir
-from tinypose.training.train import TrainingJob, run_training
+from tinypose.training.job import TrainingJob
+from tinypose.training.train import run_training
 
 config = apply_overrides({}, json.loads(sys.argv[1]), "test")
 people = CropDataset(load_data(["stick_people:1-32"], LSP), config.model.input_hw)

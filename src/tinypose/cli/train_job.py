@@ -232,8 +232,9 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
     from tinypose.data.sources import describe_spec
     from tinypose.origin import Origin
     from tinypose.training.display import Display
+    from tinypose.training.job import TrainingJob
     from tinypose.training.steps import SavedInterrupt
-    from tinypose.training.train import TrainingJob, run_training
+    from tinypose.training.train import run_training
 
     config, run_dir, record = request.config, request.run_dir, request.record
     # The weights that the run began with may be gone: a checkpoint has others, and

@@ -1,71 +1,31 @@
 """The training loop: fit, validate, save; interrupted and resumed at any step."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinypose import __version__
 from tinypose.compression.sparsity import SparsitySchedule
-from tinypose.config import Config
-from tinypose.data.crops import CropDataset
+from tinypose.data.pipeline import TrainingBatches
 from tinypose.data.workers import BatchWorkers
-from tinypose.errors import TinyposeError, UsageError
-from tinypose.metadata import Metadata
-from tinypose.models import FAMILIES
-from tinypose.models.cost import count_macs, count_parameters
-from tinypose.models.loading import load_net
-from tinypose.origin import NOT_STATED, Origin, join_data, join_licences
-from tinypose.training.batches import batches_at, start_workers
+from tinypose.errors import TinyposeError
+from tinypose.training.batches import start_workers
 from tinypose.training.board import Board
 from tinypose.training.curve import draw_curve
 from tinypose.training.display import Display
 from tinypose.training.errors import measure_errors
 from tinypose.training.initial import load_initial_weights
-from tinypose.training.run_dir import Progress, RunDir
-from tinypose.training.stage import stage_at
+from tinypose.training.job import TrainingJob
+from tinypose.training.run_dir import Progress
+from tinypose.training.setup import set_up
 from tinypose.training.steps import SavedInterrupt, Steps
 from tinypose.training.task import (
     PoseTask,
-    build_task,
     copy_averages,
     restore_variables,
     variable_arrays,
 )
-from tinypose.training.teacher import Teacher, load_teacher
-from tinypose.training.validation import ValidationResult, Validator
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TrainingJob:
-    """Everything a training run works with.
-
-    Args:
-        config: The resolved configuration.
-        run_dir: Where the results go.
-        training: The training people.
-        validation: The validation people, if there are any.
-        training_data: Names of the data sets, for the model's metadata.
-        origins: What the network is made from, likewise.
-        initial: Model file whose weights the network starts from, if any.
-        teacher: Model file whose heatmaps are learned beside the labels, if any.
-        num_workers: Processes that prepare batches; 0 leaves that to threads.
-        should_stop: Asked after each step and between the batches of a
-            validation; True saves and interrupts.
-    """
-
-    config: Config
-    run_dir: RunDir
-    training: CropDataset
-    validation: CropDataset | None = None
-    training_data: tuple[str, ...] = ()
-    origins: tuple[Origin, ...] = ()
-    initial: Path | None = None
-    teacher: Path | None = None
-    num_workers: int = 0
-    should_stop: Callable[[], bool] = lambda: False
+from tinypose.training.validation import ValidationResult
 
 
 def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Progress:
@@ -136,6 +96,14 @@ class _Loop:
         self.display.line(text)
 
     @property
+    def batches(self) -> TrainingBatches:
+        return self.setup.batches
+
+    @property
+    def task(self) -> PoseTask:
+        return self.setup.task
+
+    @property
     def global_step(self) -> int:
         steps = self.batches.steps_per_epoch
         return self.progress.epoch * steps + self.progress.step
@@ -189,7 +157,7 @@ class _Loop:
         """
         arrays = variable_arrays(self.task)
         self._require_finite("weights", *arrays.values())
-        self.progress.phase = self._stage.text
+        self.progress.phase = self.setup.stage.text
         self.job.run_dir.save_checkpoint(arrays, self.progress)
 
     def _require_finite(self, what: str, *values: Any) -> None:
@@ -220,64 +188,12 @@ class _Loop:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the step that was done last."""
-        begun = self._stage.begin * self.batches.steps_per_epoch
+        begun = self.setup.stage.begin * self.batches.steps_per_epoch
         return self.task.learning_rate_at(max(self.global_step - 1 - begun, 0))
 
     def _open(self, epoch: int) -> None:
         """Build all that depends on the size of the pictures and on the phase."""
-        job, config = self.job, self.job.config.at_epoch(epoch)
-        input_hw = config.model.input_hw
-        self.config = config
-        self._stage = stage_at(job.config, epoch)
-        self.batches = batches_at(job.config, job.training, epoch, self.workers)
-        teacher = self._load_teacher()
-        self.task = self._build(teacher)
-        # The averaged weights live in a second network, which is evaluated
-        # and saved while the first trains on.
-        net = self._new_network(config.model)
-        self.averaged = PoseTask(
-            net,
-            self.task.codecs,
-            phase=replace(self._stage.phase, trains=()),
-            eight_bits=config.training.imitate_int8,
-            teacher=teacher,
-            teacher_weight=config.training.teacher_weight,
-        )
-        self.validator = (
-            Validator(job.validation.resized(input_hw)) if job.validation else None
-        )
-
-    def _load_teacher(self) -> Teacher | None:
-        path, skeleton = self.job.teacher, self.job.training.skeleton
-        return load_teacher(path, self.config, skeleton) if path else None
-
-    def _build(self, teacher: Teacher | None) -> PoseTask:
-        steps, strategy = self.batches.steps_per_epoch, self.strategy
-        arguments: dict[str, Any] = {
-            "phase": self._stage.phase,
-            "epochs": self._stage.end - self._stage.begin,
-            "build": self._new_network,
-            "teacher": teacher,
-        }
-        if strategy is None:
-            return build_task(self.config, steps, **arguments)
-        with strategy.scope():
-            replicas = strategy.num_replicas_in_sync
-            return build_task(self.config, steps, replicas, **arguments)
-
-    def _new_network(self, model: Any) -> Any:
-        """Return the network that is trained: the family's, or a pruned one."""
-        given = self.job.run_dir.network
-        if not given.exists():
-            return FAMILIES[self.job.config.family].build(model)
-        net = load_net(given)
-        if tuple(net.input_shape[1:3]) != tuple(model.input_hw):
-            raise UsageError(
-                f"{given}: expected pictures of {list(net.input_shape[1:3])} as the "
-                f"pruned network takes them, found {list(model.input_hw)}; leave "
-                "model.input_hw and training.first_sizes as they are"
-            )
-        return net
+        self.setup = set_up(self.job, epoch, self.strategy, self.workers)
 
     def _require_same_phase(self) -> None:
         """Check that the checkpoint is of the phase that its epoch falls in.
@@ -285,19 +201,19 @@ class _Loop:
         Raises:
             TinyposeError: the optimizer in it is that of another one.
         """
-        found = self.progress.phase
-        if found not in (None, self._stage.text):
+        found, expected = self.progress.phase, self.setup.stage.text
+        if found not in (None, expected):
             raise TinyposeError(
                 f"{self.job.run_dir.checkpoint}: expected the phase "
-                f"{self._stage.text!r}, as config.yaml has it, found {found!r}; set "
+                f"{expected!r}, as config.yaml has it, found {found!r}; set "
                 "training.epochs there to what the run was started with"
             )
 
     def _enter(self, epoch: int) -> None:
         """Go on with another size of pictures or phase, where the epoch says so."""
         size = self.job.config.at_epoch(epoch).model.input_hw
-        resized = size != self.config.model.input_hw
-        if epoch == self._stage.end:
+        resized = size != self.setup.config.model.input_hw
+        if epoch == self.setup.stage.end:
             self._begin_phase(epoch)
         elif resized:
             arrays = variable_arrays(self.task)
@@ -312,16 +228,17 @@ class _Loop:
 
     def _begin_phase(self, epoch: int) -> None:
         """Train something else, from the averaged weights and a fresh start."""
-        copy_averages(self.task, self.averaged)
-        weights = self.averaged.net.get_weights()
+        copy_averages(self.task, self.setup.averaged)
+        weights = self.setup.averaged.net.get_weights()
         self._open(epoch)
-        for net in (self.task.net, self.averaged.net):
+        averaged = self.setup.averaged.net
+        for net in (self.task.net, averaged):
             net.set_weights(weights)
-        phase = self._stage.phase
+        phase = self.setup.stage.phase
         text = f"{phase.name} from here on"
         if phase.imitates:
             errors = measure_errors(
-                self.averaged.net, phase.imitates, self.batches.dataset, phase.reach
+                averaged, phase.imitates, self.batches.dataset, phase.reach
             )
             self.task.net.get_layer(phase.centres).set_errors(errors)
             text += f", around errors like those of {phase.imitates}"
@@ -330,7 +247,7 @@ class _Loop:
     def _restore(self, arrays: dict[str, Any], source: str) -> None:
         if not restore_variables(self.task, arrays):
             raise TinyposeError(
-                f"{source}: expected the variables of {self.config.family} as the "
+                f"{source}: expected the variables of {self.job.config.family} as the "
                 "run's config.yaml describes it, found others; was the "
                 "configuration changed, or does the family not take pictures of "
                 "several sizes?"
@@ -343,10 +260,10 @@ class _Loop:
         due = epoch % config.validate_every == 0 or epoch == config.epochs
         if due:
             self._require_finite("weights", *variable_arrays(self.task).values())
-            copy_averages(self.task, self.averaged)
-            if self.validator:
-                result = self.validator.validate(
-                    self.averaged, self.task.judged, self._stop_if_asked
+            copy_averages(self.task, self.setup.averaged)
+            if self.setup.validator:
+                result = self.setup.validator.validate(
+                    self.setup.averaged, self.task.judged, self._stop_if_asked
                 )
                 self._require_finite("predictions", result.score, result.loss)
             self._keep_if_best(result)
@@ -379,7 +296,8 @@ class _Loop:
             if result:
                 self.progress.figure = result.pck_label
             score = result.score if result else 0.0
-            self.job.run_dir.save_best(self.averaged.net, self._metadata(score))
+            metadata = self.setup.describe(self.job, self.progress, score)
+            self.job.run_dir.save_best(self.setup.averaged.net, metadata)
 
     def _report(
         self,
@@ -402,30 +320,3 @@ class _Loop:
             if result.pck is not None:
                 text += f"  {result.pck_label} {result.pck:.1f} %"
         self.display.line(text)
-
-    def _metadata(self, usual_score: float) -> Metadata:
-        config = self.job.config
-        net = self.averaged.net
-        prediction, codec = list(self.averaged.codecs.items())[-1]
-        accuracy = {}
-        # In an early phase it is another output's.
-        if self.progress.best is not None and self.task.judged == prediction:
-            figure = f"validation {self.progress.figure}"
-            accuracy[figure] = round(self.progress.best, 2)
-        return Metadata(
-            name=self.job.run_dir.path.name,
-            family=config.family,
-            skeleton=self.job.training.skeleton,
-            input_hw=self.config.model.input_hw,
-            **codec.description(),
-            padding=config.padding,
-            training_data=join_data(self.job.training_data, self.job.origins),
-            licence=join_licences(NOT_STATED, self.job.origins),
-            origins=self.job.origins,
-            accuracy=accuracy,
-            usual_score=round(usual_score, 3),
-            num_parameters=count_parameters(net),
-            macs=count_macs(net),
-            version=__version__,
-            config=config.to_dict(),
-        )

@@ -196,7 +196,8 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; ``from_dict`` gives an equal config back."""
-        return _plain(dataclasses.asdict(self))
+        values: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return values
 
     @staticmethod
     def from_dict(value: Any, source: str = "configuration") -> "Config":
@@ -214,9 +215,10 @@ class Config:
         _check_choice(f"{source}: family", family, tuple(FAMILIES))
         classes = {"model": FAMILIES[family].config_class}
         try:
-            return _build(Config, value, source, "", classes)
+            config: Config = _build(Config, value, source, "", classes)
         except ValueError as error:
             raise UsageError(f"{source}: {error}") from error
+        return config
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -307,7 +309,7 @@ def save_config(path: str | Path, config: Config) -> None:
 
 
 def _build(
-    cls: type,
+    cls: Any,
     value: Any,
     source: str,
     prefix: str,

@@ -214,8 +214,8 @@ def clean(
     else:
         samples = labelled or picture_samples(images or Path(), target)
     folder = images or common_folder(samples)
-    teachers = [*(match_rows(said, samples) if said else ())]
-    teachers += _ask(judges, samples, is_search)
+    told = match_rows(said, samples) if said else ()
+    teachers = (*told, *_ask(judges, samples, is_search))
     samples = found_boxes(samples, teachers) if is_search else samples
     teachers = ignore_keypoints(teachers, ignored)
     with progress_bar("cleaning", len(samples)) as progress:

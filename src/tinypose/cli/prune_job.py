@@ -238,7 +238,7 @@ class PruneJob:
         run_dir = RunDir(folder)
         save_config(run_dir.config, config)
         run_dir.keep_skeleton(config, metadata.skeleton)
-        report = {
+        report: dict[str, Any] = {
             "source": str(source.absolute()),
             "target": {self.target.kind: cost},
             "reached": pruned.value,

@@ -1,5 +1,6 @@
 """Load TensorFlow without its start-up chatter."""
 
+import importlib
 import os
 from typing import Any
 
@@ -17,9 +18,11 @@ def load_keras() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr():
-        import tinypose.models
+        # It sets Keras up, and says so where it is missing.
+        importlib.import_module("tinypose.models")
+        import keras
 
-        if tinypose.models.keras.backend.backend() == "tensorflow":
+        if keras.backend.backend() == "tensorflow":
             import tensorflow
 
             # The first look for GPUs writes, too.

@@ -125,8 +125,8 @@ def keypoint_axes(
     channels = find_channels(net)
     keypoints = np.full(channels.num_channels, -1)
     for name in heads:
-        made = channels.outputs.get(name, [])
-        if len(made) == num_keypoints:
+        made = channels.outputs.get(name)
+        if made is not None and len(made) == num_keypoints:
             keypoints[made] = np.arange(num_keypoints)
     found: dict[str, Axes] = {}
     for layer in net.layers:

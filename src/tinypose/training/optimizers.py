@@ -19,6 +19,11 @@ class _Averages:
     weights with them at the end of every ``fit``, in the middle of a run.
     """
 
+    use_ema: bool
+    ema_momentum: float
+    iterations: Any
+    _model_variables_moving_average: Any
+
     def finalize_variable_values(self, var_list: Any) -> None:
         pass
 

@@ -180,7 +180,8 @@ class RunDir:
         """Write the variables and where the run stands, atomically."""
         state = np.frombuffer(json.dumps(vars(progress)).encode(), np.uint8)
         buffer = io.BytesIO()
-        np.savez(buffer, progress=state, **arrays)
+        named: dict[str, Any] = {"progress": state, **arrays}
+        np.savez(buffer, **named)
         write_bytes(self.checkpoint, buffer.getvalue())
 
     def load_checkpoint(self) -> tuple[dict[str, NDArray[Any]], Progress] | None:

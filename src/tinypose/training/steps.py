@@ -24,10 +24,13 @@ class Run(Protocol):
     """What the callback needs to know of the run that it serves."""
 
     job: Any
-    batches: TrainingBatches
     display: Display
     board: Board
     progress: Progress
+
+    @property
+    def batches(self) -> TrainingBatches:
+        """What this epoch learns from."""
 
     @property
     def global_step(self) -> int:

@@ -65,7 +65,8 @@ class PoseTask(keras.Model):
         self.num_replicas = num_replicas
         self.schedule = schedule
         self.phase = phase or Phase(name="all")
-        self.teacher, self.taught = teacher or (None, None)
+        self.teacher: Any = teacher.net if teacher else None
+        self.taught: Any = teacher.known if teacher else None
         self.teacher_weight = teacher_weight
         self.loss_weights = self.phase.outputs or dict.fromkeys(codecs, 1.0)
         if self.phase.trains:
@@ -106,7 +107,10 @@ class PoseTask(keras.Model):
         """
         if not isinstance(inputs, Mapping):
             network = self._trained if training else self._tested
-            return network(normalize_images(inputs), training=training)
+            outputs: dict[str, Any] = network(
+                normalize_images(inputs), training=training
+            )
+            return outputs
         layer = self.net.get_layer(self.phase.centres)
         truth, known = CoordinateCodec(input_hw=self.net.input_shape[1:3]).encode(
             inputs["keypoints_xy"], inputs["visible"]
@@ -193,6 +197,7 @@ class PoseTask(keras.Model):
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
+        assert self.schedule is not None
         return float(self.schedule(step))
 
 

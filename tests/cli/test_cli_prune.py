@@ -11,7 +11,9 @@ import pytest
 from helpers.families import SMALL
 from tinypose.cli.main import main
 from tinypose.cli.prune import parse_target
-from tinypose.cli.prune_job import PruneJob, Target, measurer, training_record
+from tinypose.cli.prune_job import PruneJob
+from tinypose.cli.prune_record import training_record
+from tinypose.cli.prune_target import Target, measurer
 from tinypose.compression.sparsity import measure_sparsity
 from tinypose.config import apply_overrides, save_config
 from tinypose.data.coco_writer import write_coco

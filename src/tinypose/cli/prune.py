@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tinypose.cli.prune_job import PruneJob, Target, training_record
+from tinypose.cli.prune_job import PruneJob
+from tinypose.cli.prune_record import training_record
+from tinypose.cli.prune_target import Target
 from tinypose.cli.quiet import load_keras_on
 from tinypose.cli.train import weights_name
 from tinypose.cli.training_options import Device, Limit, Quiet

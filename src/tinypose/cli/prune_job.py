@@ -1,6 +1,5 @@
 """What ``tinypose prune`` does once its options are understood."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,21 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tinypose.cli.prune_target import SAVES, Target, measurer
 from tinypose.errors import UsageError
 
 if TYPE_CHECKING:
     from tinypose.config import Config
     from tinypose.metadata import Metadata
-    from tinypose.origin import Origin
     from tinypose.training.run_dir import RunDir
-
-SAVES = {
-    "macs": "macs",
-    "latency": "macs",
-    "parameters": "parameters",
-    "size": "parameters",
-}
-"""What a channel has to save to go early, for each target."""
 
 LEARNING_RATE = 0.3
 """Of the learning rate of the run that is pruned."""
@@ -32,20 +23,6 @@ REQUEST = "request.json"
 """What was asked for, in the folder that is made."""
 
 REPORT = "prune.json"
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the pruned network may cost.
-
-    Args:
-        kind: ``macs``, ``parameters``, ``size`` (bytes), ``latency``
-            (milliseconds) or ``sparsity`` (a share).
-        value: In the smallest unit; milliseconds for ``latency``.
-    """
-
-    kind: str
-    value: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,106 +268,6 @@ class PruneJob:
         if not self.quiet:
             typer.echo(f"{folder}: trained already")
         return False
-
-
-def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
-    """Return what measures a network with its metadata in the target's unit.
-
-    Size and latency are those of a file in the network's ``smallest_precision``.
-    """
-    from tinypose.models.cost import count_macs, count_parameters
-
-    if target.kind == "macs":
-        return lambda net, metadata: float(count_macs(net))
-    if target.kind == "parameters":
-        return lambda net, metadata: float(count_parameters(net))
-
-    def measure(net: Any, metadata: "Metadata") -> float:
-        from tinypose.export.tflite import export_tflite, smallest_precision
-        from tinypose.export.wrapper import noise_crops
-        from tinypose.inference.footprint import latency
-        from tinypose.metadata import CALIBRATED
-
-        precision = smallest_precision(net)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.tflite"
-            # Ranges change neither size nor time: noise will do.
-            crops = noise_crops(metadata, 2) if precision in CALIBRATED else None
-            export_tflite(net, metadata, path, precision=precision, calibration=crops)
-            if target.kind == "size":
-                return float(path.stat().st_size)
-            return latency(path)
-
-    return measure
-
-
-def training_record(
-    run: Path,
-    data: list[str] | None,
-    val: list[str] | None,
-    limit: int | None,
-    teacher: str | None = None,
-) -> dict[str, Any]:
-    """Return what the pruned run trains on.
-
-    Args:
-        run: The run that is pruned.
-        data: Training data; the run's own if none.
-        val: Validation data, likewise.
-        limit: How many people of each data set, likewise.
-        teacher: Model from whose heatmaps it learns; see ``train_job.weights_file``.
-
-    Raises:
-        UsageError: nobody knows the training data, or the teacher does not fit.
-    """
-    from tinypose.cli.run_weights import find_weights
-    from tinypose.data.sources import absolute_spec
-    from tinypose.metadata import read_metadata
-    from tinypose.training.run_dir import RunDir
-
-    metadata = read_metadata(find_weights(run))
-    # On its own data the run goes on; with others, it is what the next begins with.
-    origins = metadata.as_origins() if data else metadata.origins
-    before: dict[str, Any] = {"data": [], "validation": [], "limit": None}
-    if RunDir(run).run.exists():
-        before = RunDir(run).read_run()
-    record = {
-        "data": [absolute_spec(spec) for spec in data or before["data"]],
-        "validation": [absolute_spec(spec) for spec in val or before["validation"]],
-        "limit": limit or before["limit"],
-        "init": None,
-        "origins": [origin.to_dict() for origin in origins],
-    }
-    if not record["data"]:
-        raise UsageError(f"{run}: expected --data NAME=PATH, the training data")
-    return record | _teacher_record(run, teacher, origins) if teacher else record
-
-
-def _teacher_record(
-    run: Path, teacher: str, origins: "tuple[Origin, ...]"
-) -> dict[str, Any]:
-    """Return the entries of a run's record that a teacher adds or changes."""
-    from tinypose.cli.run_weights import find_weights
-    from tinypose.cli.train_job import weights_file
-    from tinypose.config import Config
-    from tinypose.files import file_sha256
-    from tinypose.metadata import read_metadata
-    from tinypose.origin import join_origins
-    from tinypose.training.initial import read_origins
-    from tinypose.training.teacher import load_teacher
-
-    file, own = weights_file(teacher), find_weights(run)
-    metadata = read_metadata(own)
-    config = Config.from_dict(metadata.config, str(run))
-    load_teacher(file, config, metadata.skeleton)  # says what does not fit
-    # The run itself, before it was pruned, adds nothing that it was not made of.
-    if file.resolve() != own.resolve():
-        origins = join_origins([*origins, *read_origins([file])])
-    return {
-        "teacher": teacher,
-        "teacher_sha256": file_sha256(file),
-        "origins": [origin.to_dict() for origin in origins],
-    }
 
 
 def _network(run: Path) -> "tuple[Any, Metadata]":

@@ -10,18 +10,19 @@ from helpers.families import SMALL
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
 from tinypose.config import Config
 from tinypose.data.crops import CropDataset
-from tinypose.errors import UsageError
+from tinypose.errors import TinyposeError, UsageError
 from tinypose.metadata import read_metadata
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.loading import load_net
 from tinypose.models.weight_files import save_weights
-from tinypose.skeletons import Skeleton
+from tinypose.skeletons import LSP, Skeleton
 from tinypose.training.losses import heatmap_loss
 from tinypose.training.run_dir import RunDir
 from tinypose.training.task import PoseTask, build_task
 from tinypose.training.teacher import Teacher, load_teacher
 from tinypose.training.validation import Validator
+from tinypose.weights import shipped_weights
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +179,15 @@ def test_a_teacher_takes_pictures_of_the_students_size(
     expected = load_net(taught)(images)["heatmaps_1"]
     same = load_teacher(path, learner, dots.skeleton)
     np.testing.assert_allclose(same.net(images), expected, atol=5e-3)
+
+
+def test_a_teacher_whose_network_cannot_take_them_is_refused():
+    student = with_values(
+        Config(), "model.depth=2", "model.input_hw=[64, 48]", "model.sigma_cells=1.25"
+    )
+    small = shipped_weights()["small"]
+    with pytest.raises(TinyposeError, match=r"takes pictures of 64x48, found conv_"):
+        load_teacher(small, student, LSP)
 
 
 def test_keypoints_are_matched_by_name(learner, dots, taught):

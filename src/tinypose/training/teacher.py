@@ -93,14 +93,25 @@ def check_teacher(path: Path, student: Config, skeleton: Skeleton) -> Metadata:
         )
     codecs = FAMILIES[student.family].codecs(student.model).values()
     wanted = next((codec for codec in codecs if is_taught(codec)), None)
-    found = _describe(codec_of(metadata), student.model.input_hw)
+    given = codec_of(metadata)
+    found = _describe(given, student.model.input_hw)
     expected = _describe(wanted, student.model.input_hw)
     if wanted is None or found != expected:
         raise UsageError(
             f"--teacher {path}: expected heatmaps like the student's, "
             f"{'which has none' if wanted is None else expected}, found {found}"
+            f"{_hint(given, wanted)}"
         )
     return metadata
+
+
+def _hint(given: Codec, wanted: Codec | None) -> str:
+    """Return what to do where only the widths of the Gaussians differ."""
+    if not isinstance(given, HeatmapCodec) or not isinstance(wanted, HeatmapCodec):
+        return ""
+    if given.stride_xy != wanted.stride_xy:
+        return ""
+    return f"; set model.sigma_cells={given.sigma_cells} where the student is new"
 
 
 def _describe(codec: Codec | None, input_hw: tuple[int, int]) -> str:

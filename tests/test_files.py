@@ -1,6 +1,7 @@
 """Files: atomic writes, one-line errors."""
 
 import errno
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -19,6 +20,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_is_flushed_to_the_disk_is_open_for_writing(
+    tmp_path: Path, monkeypatch
+) -> None:
+    modes = []
+    # Windows refuses to flush what is open for reading only.
+    monkeypatch.setattr(
+        os, "fsync", lambda file: modes.append(fcntl.fcntl(file, fcntl.F_GETFL))
+    )
+    files.write_text(tmp_path / "a.txt", "text")
+    assert [mode & os.O_ACCMODE for mode in modes] == [os.O_RDWR]
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import re
 import struct
+import subprocess
+import sys
 import tomllib
 import zlib
 from pathlib import Path
@@ -227,6 +229,34 @@ def test_arrays_of_all_channel_counts_are_pictures(shape):
 def test_arrays_that_are_no_pictures_are_refused(array, found):
     with pytest.raises(TinyposeError, match=found):
         as_image(array)
+
+
+def test_advice_for_arrays_keeps_their_brightness():
+    for white in (np.full((4, 6, 3), 65535, np.uint16), np.ones((4, 6, 3))):
+        with pytest.raises(TinyposeError, match="convert it") as refused:
+            as_image(white)
+        advice = str(refused.value).rpartition(", ")[2]
+        assert (eval(advice, {"image": white}) == 255).all()
+
+
+def test_disk_without_room_for_the_last_bytes_keeps_the_old_picture(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+    code = (
+        "import resource, signal, sys\n"
+        "from tinypose.images import read_image, write_image\n"
+        "picture = read_image(sys.argv[1])\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "limit = int(sys.argv[3])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
+        "write_image(sys.argv[2], picture)\n"
+    )
+    write_image(tmp_path / "source.png", gradient())
+    limit = (tmp_path / "source.png").stat().st_size - 1
+    command = [sys.executable, "-c", code, tmp_path / "source.png", path, str(limit)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode and b"cannot write" in done.stderr
+    assert path.read_bytes() == b"before"
 
 
 def test_write_names_the_known_suffixes(tmp_path):

@@ -48,7 +48,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 with open(temporary, "rb") as written, open(path, "wb") as device:
                     shutil.copyfileobj(written, device)
                 return
-            with open(temporary, "rb") as written:
+            # Windows flushes only what is open for writing.
+            with open(temporary, "r+b") as written:
                 os.fsync(written.fileno())
             os.replace(temporary, target)
     finally:

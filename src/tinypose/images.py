@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinypose.errors import TinyposeError
-from tinypose.files import atomic_path, explain_os_errors, require_file
+from tinypose.files import explain_os_errors, require_file, write_bytes
 from tinypose.geometry import compose_affines, invert_affine, transform_points
 from tinypose.picture_headers import is_avif, is_heif, picture_hw
 
@@ -93,9 +93,14 @@ def as_image(image: Any) -> Image:
     """
     array = np.asarray(image)
     if array.dtype != np.uint8:
+        advice = (
+            "of the full 16 bits, (image // 257).astype('uint8')"
+            if array.dtype == np.uint16
+            else "of values from 0 to 1, (image * 255).astype('uint8')"
+        )
         raise TinyposeError(
             f"expected a picture as uint8 values 0..255, found {array.dtype}; "
-            "convert it, for example  (image * 255).astype('uint8')"
+            f"convert it:  {advice}"
         )
     if array.ndim == 2:
         array = array[..., None]
@@ -161,8 +166,8 @@ def write_image(path: str | Path, image: Image) -> None:
     )
     if not done:
         raise TinyposeError(f"cannot encode a picture of {image.shape} as {path}")
-    with atomic_path(path) as temporary:
-        data.tofile(temporary)
+    # Not ``tofile``, which does not notice when the last bytes find no room.
+    write_bytes(path, data.tobytes())
 
 
 def _not_a_picture(source: str, found: str) -> TinyposeError:

@@ -1,5 +1,6 @@
 """A fingerprint changes with everything that training sees of the labels."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +45,13 @@ def test_coordinates_of_missing_labels_mean_nothing() -> None:
         for keypoints_xy in (PEOPLE[0].keypoints_xy, moved)
     )
     assert first == second
+
+
+def test_names_of_files_need_not_be_utf_8() -> None:
+    names = [os.fsdecode(b"a\xe9.png"), os.fsdecode(b"a\xe8.png")]
+    people = [replace(PEOPLE[0], sample_id=name) for name in names]
+    first, second = (training_fingerprint([person]) for person in people)
+    assert first != second
 
 
 def test_the_order_counts() -> None:

@@ -37,7 +37,8 @@ def _digest(
     for skeleton in skeletons.values():
         digest.update(json.dumps(describe(skeleton)).encode())
     for sample in samples:
-        digest.update(sample.sample_id.encode())
+        # Names of files may be no UTF-8.
+        digest.update(sample.sample_id.encode("utf-8", "surrogatepass"))
         digest.update(np.ascontiguousarray(sample.visible).tobytes())
         if sample.weights is not None:
             digest.update(np.asarray(sample.weights, "<f8").round(3).tobytes())

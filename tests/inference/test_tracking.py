@@ -77,6 +77,15 @@ def test_first_frame_is_searched_and_the_next_follow(predictor):
     assert predictor.calls[-1][3] == pytest.approx(120, abs=5)
 
 
+def test_what_the_model_says_of_its_scores_decides_who_is_found(predictor):
+    assert Tracker(predictor)(FRAME, 0.0).score == pytest.approx(0.8)
+    for least, given, found in ((0.9, None, False), (0.9, 0.7, True)):
+        predictor.least_score = least
+        track = Tracker(predictor, least_score=given)
+        track(FRAME, 0.0)
+        assert track.found == found
+
+
 def test_followed_person_is_searched_anew_now_and_then(predictor):
     track = Tracker(predictor, smooth=False)
     for index in range(25):

@@ -150,12 +150,7 @@ class PredictJob:
     ) -> None:
         """Follow one person through a video; keep what was found if it breaks."""
         path = self.names(source, "_pose.mp4") if self.names else None
-        tracker = Tracker(
-            self.predictor,
-            smooth=self.smooth,
-            box_xywh=self.box_xywh,
-            least_score=self.predictor.least_score,
-        )
+        tracker = Tracker(self.predictor, smooth=self.smooth, box_xywh=self.box_xywh)
         count = seen = 0
         failure: TinyposeError | None = None
         with ExitStack() as stack:

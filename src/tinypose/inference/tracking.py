@@ -78,8 +78,9 @@ class Tracker:
         box_xywh: (4,), the person's box in the first frame, picture pixels;
             None searches the first frame. Who is lost for ``KEEP_CHOSEN`` frames
             is given up: then anyone is followed.
-        least_score: Below this mean score nobody is there: the predictor's
-            ``least_score``, if it is one that says it.
+        least_score: Below this mean score nobody is there; None takes what the
+            predictor says of its model, its ``least_score``, or else
+            ``LEAST_MEAN_SCORE``.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Tracker:
         *,
         smooth: bool = True,
         box_xywh: ArrayLike | None = None,
-        least_score: float = LEAST_MEAN_SCORE,
+        least_score: float | None = None,
     ) -> None:
+        if least_score is None:
+            least_score = getattr(predict, "least_score", LEAST_MEAN_SCORE)
         self._predict = predict
         self._least_score = least_score
         self._filter = OneEuroFilter() if smooth else None

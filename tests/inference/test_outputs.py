@@ -1,5 +1,6 @@
 """What predictions leave behind: names, JSON, CSV and whole videos."""
 
+import contextlib
 import csv
 import errno
 import io
@@ -248,6 +249,18 @@ def test_video_of_any_name_and_speed_is_written(tmp_path, monkeypatch):
     assert len(read_video(tmp_path / "cam1:front.mp4")[0]) == 2
 
 
+@pytest.mark.parametrize(
+    "fps, written",
+    [(29.97, 29.97), (66.1234, 66.12), (119.8274, 119.83), (999.99, 1000), (1e5, 1000)],
+)
+def test_rates_that_the_codec_does_not_hold_are_rounded(tmp_path, fps, written):
+    with video_writer(tmp_path / "v.mp4", fps) as write:
+        for index in range(3):
+            write(solid(180), index / min(fps, 1000))
+    frames, read = read_video(tmp_path / "v.mp4")
+    assert len(frames) == 3 and read == pytest.approx(written, rel=1e-4)
+
+
 def test_video_of_a_name_over_which_opencv_crashes_is_refused(tmp_path):
     path = tmp_path / os.fsdecode(b"b\xe9.mp4")
     with pytest.raises(
@@ -333,7 +346,12 @@ def test_video_that_cannot_be_opened_is_explained(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(outputs.cv2, "VideoWriter", Closed)
-    with pytest.raises(TinyposeError, match="no MPEG-4 video of 64 x 48"):
+    with pytest.raises(TinyposeError, match="no MPEG-4 video of 64 x 48 pixels at 10"):
         with video_writer(tmp_path / "v.mp4", 10.0) as write:
             write(solid(1), 0.0)
+    # Neither is it called incomplete where the caller goes on.
+    with pytest.raises(TinyposeError, match="no MPEG-4 video of 64 x 48 pixels at 10"):
+        with video_writer(tmp_path / "v.mp4", 10.0) as write:
+            with contextlib.suppress(TinyposeError):
+                write(solid(1), 0.0)
     assert list(tmp_path.iterdir()) == []

@@ -27,8 +27,8 @@ CSV_HEADER = (
     "person",
 )
 
-MIN_FPS = 0.01
-"""Slower videos cannot be written; their pictures are repeated."""
+MIN_FPS, MAX_FPS = 0.01, 1000.0
+"""Videos are not written slower or faster: pictures are repeated, or left out."""
 
 
 class OutputNames:
@@ -237,9 +237,10 @@ class _Writer:
     """OpenCV's writer, opened by the first picture, checked at the end."""
 
     def __init__(self, temporary: Path, fps: float, path: Path) -> None:
-        self._name, self._fps = video_name(temporary), max(fps, MIN_FPS)
+        self._name, self._fps = video_name(temporary), _codec_rate(fps)
         self._path = path
         self._writer: Any = None
+        self._refusal: TinyposeError | None = None
         self._hw = (0, 0)
         self._count = 0
 
@@ -256,23 +257,27 @@ class _Writer:
     def _open(self, image: Image) -> None:
         # The codec stores colour for 2x2 pixels: sides must be even.
         self._hw = (image.shape[0] + 1) // 2 * 2, (image.shape[1] + 1) // 2 * 2
-        self._writer = cv2.VideoWriter(
+        writer = cv2.VideoWriter(
             self._name,
             cv2.VideoWriter.fourcc(*"mp4v"),
             self._fps,
             (self._hw[1], self._hw[0]),
         )
-        if not self._writer.isOpened():
-            raise TinyposeError(
+        if not writer.isOpened():
+            self._refusal = TinyposeError(
                 f"cannot write {self._path}: this OpenCV opens no MPEG-4 video of "
-                f"{self._hw[1]} x {self._hw[0]} pixels"
+                f"{self._hw[1]} x {self._hw[0]} pixels at {self._fps:g} frames a second"
             )
+            raise self._refusal
+        self._writer = writer
 
     def release(self) -> None:
         if self._writer is not None:
             self._writer.release()
 
     def check(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
         # OpenCV does not say when a disk is full.
         with quiet_stderr():
             reader = cv2.VideoCapture(self._name)
@@ -282,6 +287,15 @@ class _Writer:
             raise TinyposeError(
                 f"cannot write {self._path}: the video is incomplete; is the disk full?"
             )
+
+
+def _codec_rate(fps: float) -> float:
+    """Return the nearest rate that MPEG-4 holds: it counts to 65,535 a second.
+
+    OpenCV takes the rate times 1000 for the clock, where fewer zeros do not hold it.
+    """
+    fps = min(max(fps, MIN_FPS), MAX_FPS)
+    return round(fps, 3 if fps < 65 else 2 if fps < 655 else 1)
 
 
 def _fit(image: Image, output_hw: tuple[int, int]) -> Image:

@@ -130,12 +130,15 @@ class Frames:
             TinyposeError: no frames, or (after those that are there) an end
                 before the announced one.
         """
-        count, start = 0, time.monotonic()
+        count, start = 0, 0.0
         longest_s = 1 / self.fps
         time_s = first_stated = 0.0
         for picture, stated in self.pictures:
             if self.live:
-                time_s = time.monotonic() - start
+                # From its first picture on: cameras take a while to begin.
+                now = time.monotonic()
+                start = start if count else now
+                time_s = now - start
             elif count == 0:
                 first_stated = stated
             else:

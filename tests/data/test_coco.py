@@ -81,6 +81,19 @@ def test_people_are_read_as_labelled(tmp_path):
     assert second.load_image().shape == (30, 40, 3)
 
 
+def test_ids_as_tables_write_them(tmp_path):
+    content = _content()
+    before = read_coco(_write(tmp_path, content))
+    for records in content.values():
+        for record in records:
+            record |= {k: float(v) for k, v in record.items() if k.endswith("id")}
+    found = read_coco(_write(tmp_path, content))
+    assert [one.picture for one in found] == [one.picture for one in before]
+    content["images"][0]["id"] = 1.5
+    with pytest.raises(TinyposeError, match="a whole number or text under 'id'"):
+        read_coco(_write(tmp_path, content))
+
+
 def test_weights_are_read(tmp_path):
     content = _content()
     content["annotations"][0]["keypoint_weights"] = [1, 0.25, 0, 0.5]

@@ -57,6 +57,16 @@ def test_names_are_compared_from_their_end(tmp_path, name):
     assert len(PersonBoxes(path)(Path("/data/pictures/p.jpg"), HW)) == 1
 
 
+def test_ids_may_be_written_as_tables_write_them(tmp_path):
+    path = write(
+        tmp_path,
+        images=[{"id": 1.0, "file_name": "x.jpg"}],
+        annotations=[{"image_id": 1, "bbox": [0, 0, 5, 5], "category_id": 3}],
+        categories=[{"id": 3.0, "name": "person"}],
+    )
+    assert len(PersonBoxes(path)(Path("x.jpg"), HW)) == 1
+
+
 @pytest.mark.parametrize(
     ("crowd", "count"), [(0, 1), ("0", 1), ("", 1), (None, 1), (1, 0), ("1", 0)]
 )
@@ -120,13 +130,18 @@ def test_pictures_that_do_not_fit_are_refused(tmp_path, name, hw, message):
         pytest.param({"images": [{"id": 1}]}, "under 'file_name'", id="no_name"),
         pytest.param({"images": [{"file_name": "x"}]}, "under 'id'", id="no_id"),
         pytest.param(
+            {"images": [{"id": 7, "file_name": n} for n in ("x.jpg", "z.jpg")]},
+            r"images\[1\]: expected an 'id' of its own, found 7",
+            id="id_twice",
+        ),
+        pytest.param(
             {"annotations": [{"image_id": 99}]},
             "as 'image_id', found 99",
             id="no_picture",
         ),
         pytest.param(
             {"annotations": [{"image_id": [], "bbox": [0, 0, 1, 1]}]},
-            "number or text under 'image_id'",
+            "whole number or text under 'image_id'",
             id="odd_id",
         ),
         pytest.param({"annotations": [{"image_id": 7}]}, "'bbox': expected", id="none"),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinypose.coco_format import is_crowd
+from tinypose.coco_format import identifier, is_crowd
 from tinypose.data.coco_skeleton import category_skeleton
 from tinypose.data.records import (
     brief,
@@ -259,9 +259,10 @@ def _labelled_bbox(person: _Person) -> NDArray[np.float64] | None:
 
 
 def _identifier(record: Mapping[str, Any], key: str, where: str) -> int | str:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
+    value = identifier(record.get(key))
+    if value is None:
         raise TinyposeError(
-            f"{where}: expected a number or text under {key!r}, found {brief(value)}"
+            f"{where}: expected a whole number or text under {key!r}, found "
+            f"{brief(record.get(key))}"
         )
     return value

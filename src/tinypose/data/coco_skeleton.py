@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tinypose.coco_format import identifier
 from tinypose.data.records import brief, expect_mapping, expect_records
 from tinypose.errors import TinyposeError
 from tinypose.keypoint_names import infer_flip_pairs, plain_names
@@ -40,12 +41,13 @@ def category_skeleton(path: Path, categories: Any) -> tuple[Skeleton, set[Any]]:
         keypoints = expect_mapping(record, where).get("keypoints")
         if keypoints:
             names = keypoint_names(keypoints, f"{where}: 'keypoints'")
-            if not isinstance(record.get("id"), (int, str)):
+            category = identifier(record.get("id"))
+            if category is None:
                 raise TinyposeError(
-                    f"{where}: expected a number or text under 'id', "
+                    f"{where}: expected a whole number or text under 'id', "
                     f"found {brief(record.get('id'))}"
                 )
-            found[record["id"]] = names, record.get("skeleton")
+            found[category] = names, record.get("skeleton")
             if record.get(PAIRS) is not None:
                 pairs = _pairs(names, record[PAIRS], f"{where}: {PAIRS!r}")
     if not found:

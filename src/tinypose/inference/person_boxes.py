@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinypose.coco_format import is_crowd
+from tinypose.coco_format import identifier, is_crowd
 from tinypose.errors import TinyposeError
 from tinypose.files import read_json
 from tinypose.geometry import FloatArray
@@ -43,15 +43,20 @@ class PersonBoxes:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         content = read_json(path, "people's boxes")
-        pictures = {}
+        pictures: dict[int | str, _Picture] = {}
         self._pictures: dict[tuple[str, ...], _Picture] = {}
         for where, record in _records(content, self.path, "images"):
             name = _name_parts(record, where)
             picture = _Picture(image_hw=_size(record))
             # Of several entries for one picture, all people count.
-            pictures[_key(record, "id", where)] = self._pictures.setdefault(
-                name, picture
-            )
+            picture = self._pictures.setdefault(name, picture)
+            key = _key(record, "id", where)
+            if pictures.setdefault(key, picture) is not picture:
+                raise TinyposeError(
+                    f"{where}: expected an 'id' of its own, found {key!r}, which "
+                    "another picture has; where files were joined, number the pictures "
+                    "of one anew"
+                )
         wanted = _people_categories(content, self.path)
         for where, record in _records(content, self.path, "annotations"):
             category = record.get("category_id")
@@ -126,9 +131,9 @@ def _records(content: Any, path: Path, key: str) -> list[tuple[str, Mapping[str,
 
 
 def _key(record: Mapping[str, Any], key: str, where: str) -> int | str:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise TinyposeError(f"{where}: expected a number or text under {key!r}")
+    value = identifier(record.get(key))
+    if value is None:
+        raise TinyposeError(f"{where}: expected a whole number or text under {key!r}")
     return value
 
 

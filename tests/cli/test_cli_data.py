@@ -142,7 +142,7 @@ def test_clean_writes_what_trains(tmp_path, capsys):
     assert read_image(report / "clean.png").shape[2] == 3
     # The command line that it names loads the data.
     (spec,) = re.findall(r"--data (\S+)", said)
-    assert spec == f"coco={out},images={pictures}"
+    assert spec == f"coco={out},images={tmp_path}"
     for person, cleaned in zip(people, load_data([spec]), strict=True):
         assert cleaned.picture == person.picture
         assert (cleaned.visible == 2).all()
@@ -315,6 +315,14 @@ def test_clean_needs_somebody_to_ask(tmp_path, capsys):
     assert "two teachers or more, who can agree" in capsys.readouterr().err
 
 
+def test_run_folders_with_dots_are_told_apart():
+    from tinypose.cli.run_weights import model_stem
+
+    runs = ["runs/lr0.001", "runs/lr0.002", "small", "x/small.v2.tflite", "a.npz"]
+    stems = ["lr0.001", "lr0.002", "small", "small.v2", "a"]
+    assert [model_stem(run) for run in runs] == stems
+
+
 class Finder:
     """Finds the drawn people by itself; ``other`` sees the third one elsewhere."""
 
@@ -464,6 +472,30 @@ def test_split_writes_what_trains(tmp_path, capsys):
     assert [out.read_bytes() for out in outs] != written
 
 
+@pytest.mark.parametrize("verb", ["split", "clean"])
+def test_labels_name_pictures_from_their_own_folder(tmp_path, verb, capsys):
+    # Pictures of one name in two folders, of which one is called as the new file.
+    for place in ("val", "train"):
+        people = []
+        for i, person in enumerate(stick_people(range(6))):
+            picture = tmp_path / place / f"{i}.png"
+            write_image(picture, person.load_image())
+            people.append(replace(person, picture=picture))
+    write_coco(tmp_path / "labels.json", people, tmp_path / "train")
+    spec = f"coco={tmp_path / 'labels.json'},images={tmp_path / 'train'}"
+    out = tmp_path / "val.json"
+    if verb == "split":
+        options = ["--out-train", tmp_path / "train.json", "--out-val", out]
+    else:
+        said = {"names": [person.picture.name for person in people]}
+        said |= {n: np.stack([p.keypoints_xy for p in people]) for n in ("a", "b")}
+        np.savez(tmp_path / "said.npz", **said)
+        options = ["--predictions", tmp_path / "said.npz", "--out", out]
+    assert _run(verb, spec, *options) == 0
+    written = {sample.picture for sample in load_data([f"coco={out}"])}
+    assert written and written <= {person.picture for person in people}
+
+
 def test_split_stays_when_pictures_come_in_another_folder(tmp_path):
     folder = tmp_path / "photos"
     people = _people(folder, 40)
@@ -565,6 +597,22 @@ def test_show_draws_with_the_configured_heatmaps(tmp_path, capsys):
     assert _run("show", *arguments, "--seed", 3) == 0
     second = read_image(out / "augmented.jpg")
     assert first.shape != second.shape or not np.array_equal(first, second)
+
+
+def test_show_takes_changes_of_its_configuration(tmp_path, capsys):
+    pytest.importorskip("tensorflow")
+    # Deeper than the folders of other tests, whose pictures would be found.
+    labels = _coco(tmp_path / "set", ("a.png",))
+    spec = ["--config", "small_finetune", "--set", "model.num_keypoints=17"]
+    spec += ["--set", "skeleton=coco"]
+    out = tmp_path / "look"
+    assert _run("show", f"coco={labels}", "--out", out, *spec) == 0
+    said = capsys.readouterr()
+    # One of the two pictures is missing.
+    assert "left out" in said.err and "b.png" in said.err
+    assert (out / "augmented.jpg").exists()
+    assert _run("show", f"coco={labels}", "--out", out, *spec[2:]) == 2
+    assert "expected --config" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

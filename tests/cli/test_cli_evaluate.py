@@ -118,6 +118,8 @@ def test_options_reach_their_place(fake, capsys):
     ("model", "folder"),
     [
         ("runs/a/", "evaluation-a"),
+        ("runs/lr0.001", "evaluation-lr0.001"),
+        ("runs/a.onnx", "evaluation-a"),
         ("x/my model.v2.tflite", "evaluation-my-model.v2"),
         ("best.keras", "evaluation-best"),
     ],

@@ -59,7 +59,8 @@ def test_without_augmentation_all_crops_are_the_plain_one(people):
 
 
 def test_sheets_are_written(tmp_path, people):
-    files = show_samples(tmp_path / "look", choose_samples(people, 2), VIEW)
+    files, reasons = show_samples(tmp_path / "look", choose_samples(people, 2), VIEW)
+    assert reasons == []
     assert [file.name for file in files] == ["labels.jpg", "augmented.jpg"]
     labels, augmented = (read_image(file) for file in files)
     assert labels.shape[1] > 2 * 256
@@ -70,6 +71,18 @@ def test_sheets_are_written(tmp_path, people):
     # Two rows of four cells.
     assert augmented.shape[0] > 2 * 256
     assert augmented.shape[1] > 4 * 256
+
+
+def test_pictures_that_do_not_read_are_left_out_of_the_sheets(tmp_path, people):
+    missing = replace(people[1], picture=tmp_path / "none.jpg")
+    files, reasons = show_samples(tmp_path, {0: people[0], 1: missing}, VIEW)
+    assert [file.name for file in files] == ["labels.jpg", "augmented.jpg"]
+    assert len(reasons) == 1 and "none.jpg: expected a picture" in reasons[0]
+    alone, _ = show_samples(tmp_path / "alone", {0: people[0]}, VIEW)
+    for file, same in zip(files, alone, strict=True):
+        assert file.read_bytes() == same.read_bytes()
+    with pytest.raises(TinyposeError, match=r"none\.jpg: expected a picture"):
+        show_samples(tmp_path, {1: missing}, VIEW)
 
 
 def test_suspect_boxes_are_drawn_wherever_they_lie(people):
@@ -84,7 +97,7 @@ def test_suspect_boxes_are_drawn_wherever_they_lie(people):
 
 def test_many_samples_fill_several_sheets(tmp_path, people, monkeypatch):
     monkeypatch.setattr("tinypose.data.show.MAX_ROWS", 4)
-    files = show_samples(tmp_path, choose_samples(people, 6), VIEW)
+    files, _ = show_samples(tmp_path, choose_samples(people, 6), VIEW)
     assert [file.name for file in files] == [
         "labels.jpg",
         "augmented.jpg",

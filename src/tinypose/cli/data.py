@@ -13,13 +13,14 @@ from tinypose.cli.data_options import (
     Limit,
     Specs,
     check_labels_out,
-    common_folder,
     count_skipped,
     join_specs,
+    labels_folder,
     require_one_skeleton,
     require_specs,
 )
 from tinypose.cli.data_split import split
+from tinypose.cli.run_weights import model_stem
 from tinypose.errors import TinyposeError, UsageError
 from tinypose.files import printable, require_writable
 
@@ -91,24 +92,35 @@ def show(
         Path | None,
         typer.Option(help="Training configuration: crop, augmentation, heatmaps."),
     ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of it, such as skeleton=coco."),
+    ] = None,
 ) -> None:
     """Draw labelled people before and after augmentation, with true heatmaps.
 
     Example:  tinypose data show lsp=data/lsp --out look
     """
     chosen = require_specs(specs, data)
+    if override and config is None:
+        raise UsageError(
+            f"--set {override[0]}: expected --config with the training's configuration"
+        )
     require_writable(out / "labels.jpg")
 
     from tinypose.data.show import choose_samples, show_samples
     from tinypose.data.sources import load_data
     from tinypose.skeletons import load_skeleton
 
-    view, skeleton = _crop_view(config, seed)
+    view, skeleton = _crop_view(config, override or [], seed)
     target = load_skeleton(skeleton) if skeleton else None
     samples = load_data(chosen, skeleton=target, limit=limit)
     labelled = [sample for sample in samples if (sample.visible > 0).any()]
     picked = choose_samples(labelled or samples, count, seed)
-    for path in show_samples(out, picked, view):
+    files, reasons = show_samples(out, picked, view)
+    for reason in reasons:
+        typer.echo(printable(f"left out: {reason}"), err=True)
+    for path in files:
         typer.echo(printable(f"look at: {path}"))
 
 
@@ -213,7 +225,7 @@ def clean(
         samples = labelled or unlabelled_samples(said, images or Path(), target)
     else:
         samples = labelled or picture_samples(images or Path(), target)
-    folder = images or common_folder(samples)
+    folder = images or labels_folder(samples, out)
     told = match_rows(said, samples) if said else ()
     teachers = (*told, *_ask(judges, samples, is_search))
     samples = found_boxes(samples, teachers) if is_search else samples
@@ -244,7 +256,8 @@ def _open_judges(models: Sequence[str]) -> "list[tuple[str, Predictor]]":
     """Return the models, each after the name that ``--ignore`` has for it."""
     from tinypose.inference.predictor import Predictor
 
-    return [(Path(model).stem, Predictor(model, flip_test=True)) for model in models]
+    named = [(model_stem(model), model) for model in models]
+    return [(name, Predictor(model, flip_test=True)) for name, model in named]
 
 
 def _expect_distinct(names: Sequence[str]) -> None:
@@ -303,7 +316,9 @@ def _labelled(
     return samples, samples[0].skeleton
 
 
-def _crop_view(config: Path | None, seed: int) -> "tuple[CropView, str | None]":
+def _crop_view(
+    config: Path | None, override: list[str], seed: int
+) -> "tuple[CropView, str | None]":
     """Return what training makes of a sample, and the configured skeleton."""
     from tinypose.cli.quiet import load_keras
 
@@ -312,7 +327,7 @@ def _crop_view(config: Path | None, seed: int) -> "tuple[CropView, str | None]":
     from tinypose.data.show import CropView
     from tinypose.models import FAMILIES
 
-    settings = load_config(find_config(config)) if config else Config()
+    settings = load_config(find_config(config), override) if config else Config()
     codecs = FAMILIES[settings.family].codecs(settings.model)
     view = CropView(
         input_hw=settings.model.input_hw,

@@ -32,8 +32,20 @@ Limit = Annotated[
 ]
 
 
-def common_folder(samples: "Sequence[Sample]") -> Path:
-    """Return the folder that holds all pictures."""
+def labels_folder(samples: "Sequence[Sample]", *labels: Path) -> Path:
+    """Return the folder from which files of labels are to name the pictures.
+
+    Where all files are to lie in a folder that holds the pictures, it is that one:
+    then they are found without being told where. Otherwise it is the innermost
+    that holds all pictures.
+
+    Args:
+        samples: The people, in pictures.
+        labels: The files that are to be written.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
     folders = set()
     for sample in samples:
         if not isinstance(sample.picture, Path):
@@ -42,7 +54,16 @@ def common_folder(samples: "Sequence[Sample]") -> Path:
                 f"{sample.sample_id}"
             )
         folders.add(os.path.abspath(sample.picture.parent))
-    return Path(os.path.commonpath(folders))
+    try:
+        inner = Path(os.path.commonpath(folders))
+    except ValueError as error:  # on Windows
+        raise UsageError(
+            "expected pictures on one drive, found them on several; take one set at a "
+            "time"
+        ) from error
+    homes = {Path(os.path.abspath(path)).parent for path in labels}
+    home = homes.pop() if len(homes) == 1 else inner
+    return home if inner.is_relative_to(home) else inner
 
 
 def join_specs(specs: list[str] | None, data: list[str] | None) -> list[str]:

@@ -9,8 +9,8 @@ from tinypose.cli.data_options import (
     DataOption,
     Specs,
     check_labels_out,
-    common_folder,
     count_skipped,
+    labels_folder,
     require_one_skeleton,
     require_specs,
 )
@@ -57,7 +57,7 @@ def split(
 
     samples = load_data(chosen)
     require_one_skeleton(samples)
-    folder = common_folder(samples)
+    folder = labels_folder(samples, out_train, out_val)
     training, validation = split_by_picture(samples, val_share, seed)
     # Both or neither: a half of a new division would not fit an old other half.
     with atomic_path(out_train) as first, atomic_path(out_val) as second:

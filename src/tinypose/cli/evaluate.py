@@ -1,14 +1,15 @@
 """``tinypose evaluate``: measure a model on labelled people."""
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tinypose.cli.console import progress_bar
+from tinypose.cli.run_weights import model_stem
 from tinypose.errors import UsageError
+from tinypose.files import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,7 +64,7 @@ def evaluate(
     Example:  tinypose evaluate tiny --data lsp=data/lsp:701-1000
     """
     thresholds = _check_thresholds(threshold)
-    folder = out or Path(f"evaluation-{_file_stem(model)}")
+    folder = out or Path(f"evaluation-{model_stem(model)}")
     _check_folder(folder)
 
     from tinypose.data.sources import load_data
@@ -109,13 +110,6 @@ def _check_thresholds(values: list[float] | None) -> tuple[float, ...]:
             f"{wrong[0]}"
         )
     return tuple(values)
-
-
-def _file_stem(model: str) -> str:
-    """Return a model's name as part of a file name: runs/a -> a."""
-    name = Path(model).resolve().name
-    stem = name.removesuffix(".tflite").removesuffix(".keras")
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "model"
 
 
 def _check_folder(folder: Path) -> None:
@@ -211,6 +205,6 @@ def _totals(evaluation: "Evaluation") -> list[str]:
     if evaluation.left_out:
         lines.append(
             f"{len(evaluation.left_out)} people left out, such as: "
-            f"{evaluation.left_out[0]}"
+            f"{printable(evaluation.left_out[0])}"
         )
     return lines

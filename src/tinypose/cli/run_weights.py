@@ -1,11 +1,20 @@
 """The weights of a run folder, as commands take them."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tinypose.errors import TinyposeError, UsageError
+
+
+def model_stem(model: str | Path) -> str:
+    """Return a model's name as part of a file name: runs/a -> a, a.tflite -> a."""
+    stem = Path(model).resolve().name
+    for suffix in (".tflite", ".keras", ".onnx", ".npz"):
+        stem = stem.removesuffix(suffix)
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "model"
 
 
 @contextmanager

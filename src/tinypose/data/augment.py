@@ -32,8 +32,8 @@ class AugmentConfig:
         shift: Shift is uniform in plus or minus this fraction of the crop.
         flip_probability: How often the picture is mirrored.
         brightness: Added, uniform in plus or minus this, of 255.
-        contrast: Multiplied about the mean, uniform in 1 plus or minus this.
-        colour: Each channel multiplied, uniform in 1 plus or minus this.
+        contrast: Multiplied about middle grey, uniform in 1 plus or minus this.
+        colour: The same for each channel apart, uniform in 1 plus or minus this.
         cutout_probability: How often a rectangle is painted over.
         cutout_range: Side of that rectangle as a fraction of the crop.
         cutout_at_keypoint: How often the rectangle lies on a labelled keypoint

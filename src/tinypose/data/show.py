@@ -28,6 +28,7 @@ from tinypose.errors import TinyposeError
 from tinypose.files import printable, write_json, write_text
 from tinypose.geometry import BOX_PADDING, crop_affine, transform_points
 from tinypose.images import Image, warp_image, write_image
+from tinypose.skeletons import Skeleton
 
 CELL_HW = (256, 256)
 LABELS_HW = (320, 320)
@@ -72,7 +73,9 @@ def choose_samples(
     return {int(i): samples[i] for i in np.sort(chosen)}
 
 
-def show_samples(folder: Path, chosen: dict[int, Sample], view: CropView) -> list[Path]:
+def show_samples(
+    folder: Path, chosen: dict[int, Sample], view: CropView
+) -> tuple[list[Path], list[str]]:
     """Draw samples before and after augmentation, and write two sheets.
 
     ``labels.jpg`` shows whole pictures with their labels, which are numbered and
@@ -87,34 +90,50 @@ def show_samples(folder: Path, chosen: dict[int, Sample], view: CropView) -> lis
         view: What training makes of them.
 
     Returns:
-        The files, two for each ``MAX_ROWS`` samples.
+        The files, two for each ``MAX_ROWS`` samples, and why others were left out:
+        their pictures or boxes are of no use.
 
     Raises:
-        TinyposeError: a picture does not read or a file cannot be written.
+        TinyposeError: nobody can be drawn, or a file cannot be written.
     """
-    files = []
+    files: list[Path] = []
+    reasons: list[str] = []
     for start in range(0, len(chosen), MAX_ROWS):
         part = dict(islice(chosen.items(), start, start + MAX_ROWS))
         number = f"_{start // MAX_ROWS + 1}" if start else ""
-        files += _show_part(folder, part, view, number)
-    return files
+        files += _show_part(folder, part, view, number, reasons)
+    if not files:
+        raise TinyposeError(reasons[0])
+    return files, reasons
 
 
 def _show_part(
-    folder: Path, chosen: dict[int, Sample], view: CropView, number: str
+    folder: Path,
+    chosen: dict[int, Sample],
+    view: CropView,
+    number: str,
+    reasons: list[str],
 ) -> list[Path]:
-    """Write two sheets; see ``show_samples``."""
-    names = [printable(sample.sample_id) for sample in chosen.values()]
-    pictures = [_labelled(sample) for sample in chosen.values()]
+    """Write two sheets and add to ``reasons``; see ``show_samples``."""
+    names, pictures, cells, captions = [], [], [], []
+    skeletons: dict[Skeleton, None] = {}
+    for position, sample in chosen.items():
+        try:
+            picture, row = _labelled(sample), augmented_row(sample, position, view)
+        except TinyposeError as error:
+            reasons.append(str(error))
+            continue
+        names.append(printable(sample.sample_id))
+        pictures.append(picture)
+        cells += row
+        captions += [names[-1], "augmented", "augmented", "true heatmaps"]
+        skeletons[sample.skeleton] = None
+    if not pictures:
+        return []
     sheet = contact_sheet(pictures, names, columns=4, cell_hw=LABELS_HW)
-    skeletons = list(dict.fromkeys(sample.skeleton for sample in chosen.values()))
-    sheet = np.concatenate([sheet, keypoint_list(skeletons, sheet.shape[1])])
+    sheet = np.concatenate([sheet, keypoint_list(list(skeletons), sheet.shape[1])])
     labels = folder / f"labels{number}.jpg"
     write_image(labels, sheet)
-    cells, captions = [], []
-    for name, (position, sample) in zip(names, chosen.items(), strict=True):
-        cells += augmented_row(sample, position, view)
-        captions += [name, "augmented", "augmented", "true heatmaps"]
     augmented = folder / f"augmented{number}.jpg"
     write_image(augmented, contact_sheet(cells, captions, columns=4, cell_hw=CELL_HW))
     return [labels, augmented]

@@ -1,7 +1,11 @@
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tinypose.errors import TinyposeError
+from tinypose.inference import footprint
 from tinypose.inference.footprint import latency, measure_footprint, size_bytes
 
 
@@ -16,6 +20,24 @@ def test_a_file_s_cost_is_measured_in_a_process_of_its_own(dot_models):
         10e6 < cost.peak_memory_bytes < ballast.nbytes
     )
     assert latency(path, runs=3) > 0
+
+
+def test_a_crop_s_time_is_its_share_of_a_batch(monkeypatch):
+    given = []
+
+    def run(crops):
+        given.append(len(crops))
+
+    class Backend:
+        metadata = SimpleNamespace(input_hw=(8, 8))
+        fixed_batch = 4
+        __call__ = staticmethod(run)
+
+    monkeypatch.setattr(footprint, "open_backend", lambda *_, **__: Backend())
+    clock = itertools.count(0.0, 0.02)
+    monkeypatch.setattr(footprint.time, "perf_counter", lambda: next(clock))
+    assert latency("model.onnx", runs=3) == pytest.approx(5)
+    assert set(given) == {4}
 
 
 def test_what_does_not_run_is_one_line(tmp_path):

@@ -26,10 +26,14 @@ MODEL_SUFFIXES = (".tflite", ".keras", ".onnx")
 
 
 class Backend(Protocol):
-    """A loaded model; see the module's text for what goes in and out."""
+    """A loaded model; see the module's text for what goes in and out.
+
+    ``fixed_batch`` is how many crops one run takes; 1 where it takes any number.
+    """
 
     metadata: Metadata
     runtime: str
+    fixed_batch: int
 
     def __call__(self, crops: Image) -> NDArray[np.float32]:
         """Return the model's output for crops (batch, height, width, 3)."""

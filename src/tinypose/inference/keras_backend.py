@@ -24,6 +24,7 @@ class KerasBackend:
 
     def __init__(self, path: str | Path) -> None:
         self.metadata = read_metadata(path)
+        self.fixed_batch = 1
         try:
             # TensorFlow reports what it finds on the machine.
             with quiet_stderr():

@@ -43,13 +43,13 @@ class LiteRTBackend:
                 f"not load ({_one_line(error)}); is the file damaged?"
             ) from error
         self._input, self._output = self._checked_tensors(path)
-        self._batch = int(self._input["shape"][0])
+        self.fixed_batch = int(self._input["shape"][0])
         self._levels = _quantised_levels(self._input, path)
         self._lock = threading.Lock()
 
     def __call__(self, crops: Image) -> NDArray[np.float32]:
         """Return the model's output for crops (batch, height, width, 3)."""
-        return in_batches(self._run, crops, self._batch, self.metadata)
+        return in_batches(self._run, crops, self.fixed_batch, self.metadata)
 
     def _run(self, crops: Image) -> NDArray[np.float32]:
         """Return the output for as many crops as the file's batch."""

@@ -44,6 +44,7 @@ class MicroBackend:
             data, folder.arena_bytes or ROOM, str(path)
         )
         self.runtime = self._interpreter.runtime
+        self.fixed_batch = 1
         self._folder = folder
 
     def __call__(self, crops: Image) -> NDArray[np.float32]:

@@ -51,7 +51,7 @@ class OnnxBackend:
         # An open size has a name there, or None.
         size = source.shape[0]
         self._fixed = isinstance(size, int) and size > 0
-        self._batch = size if self._fixed else OPEN_BATCH
+        self.fixed_batch = size if self._fixed else 1
 
     def __call__(self, crops: Image) -> NDArray[np.float32]:
         """Return the model's output for crops (batch, height, width, 3).
@@ -59,9 +59,8 @@ class OnnxBackend:
         Raises:
             TinyposeError: its batch was opened, and inside it is fixed still.
         """
-        return in_batches(
-            self._run, crops, self._batch, self.metadata, fill=self._fixed
-        )
+        batch = self.fixed_batch if self._fixed else OPEN_BATCH
+        return in_batches(self._run, crops, batch, self.metadata, fill=self._fixed)
 
     def _run(self, crops: Image) -> NDArray[np.float32]:
         try:

@@ -23,6 +23,7 @@ class SavedModelBackend:
 
     def __init__(self, path: str | Path) -> None:
         self.metadata = read_metadata(path)
+        self.fixed_batch = 1
         try:
             with quiet_stderr():
                 import tensorflow as tf

@@ -60,6 +60,71 @@ class Fake extends Predictor {
 globalThis.OffscreenCanvas = class {};
 """
 
+# What stands in for LiteRT.js: it loads once, as that does, and counts its tensors.
+RUNTIME = """
+export const runtime = {loads: 0, tensors: 0, isAway: false};
+let loading;
+export const getGlobalLiteRtPromise = () => loading;
+export function loadLiteRt() {
+  if (loading) {
+    throw new Error('LiteRT is already loading / loaded.');
+  }
+  runtime.loads += 1;
+  const work = runtime.isAway ? Promise.reject(new Error('away')) : Promise.resolve();
+  return loading = work.catch((error) => {
+    loading = undefined;
+    throw error;
+  });
+}
+export class Tensor {
+  constructor() {
+    runtime.tensors += 1;
+  }
+  async data() {
+    if (runtime.isAway) {
+      throw new Error('lost');
+    }
+    return new Float32Array(42);
+  }
+  delete() {
+    runtime.tensors -= 1;
+  }
+}
+export const loadAndCompile = async () => ({run: async () => [new Tensor()]});
+"""
+
+# Canvases that note their sizes, and where each point of the picture lies on them.
+CANVASES = """
+const made = [];
+globalThis.OffscreenCanvas = class {
+  constructor(width, height) {
+    Object.assign(this, {width, height, now: [1, 1, 0, 0]});
+    made.push(this);
+  }
+  getContext() {
+    return this;
+  }
+  setTransform(a, b, c, d, e, f) {
+    this.now = [a, d, e, f];
+  }
+  fillRect() {}
+  drawImage(source, x, y, width, height, toX, toY, toWidth, toHeight) {
+    const [a, d, e, f] = this.now;
+    const from = source.place ?? ((point) => point);
+    this.place = (point) => {
+      const [u, v] = from(point);
+      return [
+        a * (toX + (u - x) * toWidth / width) + e,
+        d * (toY + (v - y) * toHeight / height) + f,
+      ];
+    };
+  }
+  getImageData() {
+    return {data: new Uint8Array(4 * this.width * this.height)};
+  }
+};
+"""
+
 
 class Fake:
     """The same model for the trackers and searches of Python."""
@@ -108,9 +173,7 @@ def node(tmp_path: Path):
     package = tmp_path / "node_modules/@litertjs/core"
     package.mkdir(parents=True)
     (package / "package.json").write_text('{"type": "module", "main": "index.js"}')
-    (package / "index.js").write_text(
-        "export const loadLiteRt = null, loadAndCompile = null, Tensor = null;"
-    )
+    (package / "index.js").write_text(RUNTIME)
     (tmp_path / "tinypose.mjs").write_text(MODULE.read_text("utf-8"))
 
     def run(code: str) -> object:
@@ -124,6 +187,7 @@ def node(tmp_path: Path):
         script = (
             "import * as tinypose from './tinypose.mjs';\n"
             "import fs from 'node:fs';\n"
+            "import {runtime} from '@litertjs/core';\n"
             "const {Predictor, Tracker, OneEuroFilter, cropOf, personBox, windowBoxes,"
             " overlap, readMetadata} = tinypose;\n"
             f"const SIDE = {SIDE};\n"
@@ -285,3 +349,78 @@ def test_a_file_without_metadata_is_told(node) -> None:
         "catch (error) { return error.message; }"
     )
     assert message == "expected a model with tinypose metadata, found none"
+
+
+@needs_node
+def test_the_runtime_is_loaded_once_and_again_where_it_failed(node) -> None:
+    path = json.dumps(str(next(iter(shipped().values()))))
+    found = node(
+        f"globalThis.fetch = async () => new Response(fs.readFileSync({path})); "
+        "const load = () => Predictor.load('model.tflite', {wasm: 'wasm/'}); "
+        "runtime.isAway = true; const failed = await load().catch((e) => e.message); "
+        "runtime.isAway = false; await load(); await load(); "
+        "return [failed, runtime.loads]"
+    )
+    assert found == ["away", 2]
+
+
+@needs_node
+def test_nothing_is_left_in_the_runtime(node) -> None:
+    left = node(
+        f"{CANVASES} const {{loadAndCompile}} = await import('@litertjs/core'); "
+        "const predictor = new Predictor(await loadAndCompile(), METADATA); "
+        "const picture = {width: 90, height: 60}; const left = []; "
+        "for (const isAway of [false, true]) { runtime.isAway = isAway; "
+        "const end = await predictor.predict(picture, [9, 9, 30, 40]).then("
+        "  () => 'done', (error) => error.message); left.push(end, runtime.tensors); } "
+        "return left"
+    )
+    assert left == ["done", 0, "lost", 0]
+
+
+@needs_node
+@pytest.mark.parametrize("size", [(4032, 3024), (4031, 3021), (300, 200)])
+def test_of_a_large_photo_only_what_is_seen_is_halved(node, size) -> None:
+    width, height = size
+    boxes = [[0.3 * width, 0.25 * height, 0.2 * width, 0.3 * height]]
+    boxes += [[-40, 0.9 * height, 300, 500], [0, 0, width, height]]
+    found = node(
+        f"{CANVASES} const {{loadAndCompile}} = await import('@litertjs/core'); "
+        "const predictor = new Predictor(await loadAndCompile(), METADATA); "
+        f"const picture = {{width: {width}, height: {height}}}; const found = []; "
+        f"for (const box of {json.dumps(boxes)}) {{ made.length = 0; "
+        "await predictor.predict(picture, box); "
+        "const {left, top, scale} = cropOf(box, METADATA); "
+        "const [x, y] = [box[0] + 0.4 * box[2], box[1] + 0.6 * box[3]]; "
+        "const [u, v] = predictor.crop.place([x, y]); "
+        "const pixels = made.reduce((sum, c) => sum + c.width * c.height, 0); "
+        "found.push([u - (x - left) / scale, v - (y - top) / scale, pixels / "
+        "  (scale * SIDE) ** 2, made.length]); } return found"
+    )
+    for off_x, off_y, _, _ in found:
+        # The last row or column of an odd length stretches, as in a whole picture.
+        assert abs(off_x) < 0.03 and abs(off_y) < 0.03
+    # A quarter of what the crop covers, then a quarter of that ...
+    assert all(pixels < 0.5 for _, _, pixels, _ in found)
+    assert (found[0][3] > 1) == (width > 1000)
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("picture", "box", "message"),
+    [
+        ("{displayWidth: 64, displayHeight: 48}", "[1, 2, 3, 4]", None),
+        ("{}", "null", "expected a picture with pixels"),
+        ("{videoWidth: 0, videoHeight: 0}", "null", "has the video begun?"),
+        ("{width: 64, height: 48}", "[1, NaN, 3, 4]", "a box of numbers, found 64,48"),
+    ],
+)
+def test_what_has_no_size_is_refused(node, picture, box, message) -> None:
+    found = node(
+        f"return new Fake().predict({picture}, {box}).then("
+        "() => null, (error) => error.message)"
+    )
+    if message is None:
+        assert found is None
+    else:
+        assert message in found

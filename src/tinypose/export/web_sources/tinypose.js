@@ -9,7 +9,7 @@
  * Boxes are [x, y, width, height] and keypoints {name, x, y, score} in pixels of the
  * picture; integers are pixel centres. Nothing leaves the browser.
  */
-import {loadAndCompile, loadLiteRt, Tensor} from '@litertjs/core';
+import {getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor} from '@litertjs/core';
 
 /* The rules by which `tinypose predict` looks for people, and their numbers. */
 const SURE_SCORE = 0.5;
@@ -52,8 +52,9 @@ export class Predictor {
     if (metadata.output !== 'keypoints') {
       throw new Error(`${url}: expected a file that gives keypoints, not --heads`);
     }
-    runtime ??= loadLiteRt(wasm);
-    await runtime;
+    // It may be there already, for another model of the page. What failed once, as
+    // where the network was away, is tried again.
+    await (getGlobalLiteRtPromise() ?? loadLiteRt(wasm));
     return new Predictor(await loadAndCompile(bytes, {accelerator}), metadata);
   }
 
@@ -78,6 +79,12 @@ export class Predictor {
    * @param {number[] | null} box The person's tight box; null searches the picture.
    */
   async predict(picture, box = null) {
+    const numbers = [...sizeOf(picture), ...(box ?? [])];
+    if (!numbers.every(Number.isFinite) || !(numbers[0] > 0 && numbers[1] > 0)) {
+      throw new Error(
+        `expected a picture with pixels and a box of numbers, found ${numbers}; `
+          + 'has the video begun?');
+    }
     return box ? this.predictBox(picture, box) : this.search(picture);
   }
 
@@ -97,18 +104,25 @@ export class Predictor {
       this.pixels[to++] = data[from + 1];
       this.pixels[to++] = data[from + 2];
     }
-    const input = new Tensor(this.pixels, [1, height, width, 3]);
-    const [output] = await this.model.run(input);
-    const values = await output.data();
+    const values = await this.run(new Tensor(this.pixels, [1, height, width, 3]));
     const keypoints = this.skeleton.keypoints.map((name, index) => ({
       name,
       x: left + (values[3 * index] + 0.5) * scale - 0.5,
       y: top + (values[3 * index + 1] + 0.5) * scale - 0.5,
       score: Math.min(Math.max(values[3 * index + 2], 0), 1),
     }));
-    input.delete();
-    output.delete();
     return {keypoints, score: meanScore(keypoints), box};
+  }
+
+  /** Return the numbers that come of a tensor; nothing is left in the runtime. */
+  async run(input) {
+    let outputs = [];
+    try {
+      outputs = await this.model.run(input);
+      return await outputs[0].data();
+    } finally {
+      [input, ...outputs].forEach((tensor) => tensor.delete());
+    }
   }
 
   async search(picture) {
@@ -408,8 +422,6 @@ export function overlap(first, second) {
   return areas > common ? common / (areas - common) : 0;
 }
 
-let runtime = null;
-
 const LEFT = '#3896ff';
 const RIGHT = '#ff8018';
 const MIDDLE = '#48d260';
@@ -431,8 +443,9 @@ function share(cutoff, seconds) {
 
 function sizeOf(picture) {
   return [
-    picture.videoWidth ?? picture.naturalWidth ?? picture.width,
-    picture.videoHeight ?? picture.naturalHeight ?? picture.height,
+    picture.videoWidth ?? picture.naturalWidth ?? picture.displayWidth ?? picture.width,
+    picture.videoHeight ?? picture.naturalHeight ?? picture.displayHeight
+      ?? picture.height,
   ];
 }
 
@@ -471,24 +484,39 @@ function newCanvas(width, height) {
 }
 
 /* Paint a crop, black where the picture ends. What is much larger than the crop is
- * halved first, once or several times: else thin limbs alias. */
+ * halved first, once or several times: else thin limbs alias. Only what the crop sees
+ * is: browsers hold few canvases of a large photo's size. */
 function drawCrop(crop, picture, left, top, scale) {
   const [width, height] = sizeOf(picture);
-  let source = picture;
-  let [sourceWidth, sourceHeight] = [width, height];
-  for (let rest = scale; rest > 8 / 3; rest /= 2) {
-    sourceWidth = Math.ceil(sourceWidth / 2);
-    sourceHeight = Math.ceil(sourceHeight / 2);
-    const half = newCanvas(sourceWidth, sourceHeight);
-    half.getContext('2d').drawImage(source, 0, 0, sourceWidth, sourceHeight);
-    source = half;
-  }
-  const [ratioX, ratioY] = [sourceWidth / width, sourceHeight / height];
+  const halvings = scale > 8 / 3 ? Math.ceil(Math.log2((3 * scale) / 8)) : 0;
+  const x = seenRange(left, scale * crop.width, width, halvings);
+  const y = seenRange(top, scale * crop.height, height, halvings);
   const context = crop.getContext('2d', {willReadFrequently: true});
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.fillStyle = 'black';
   context.fillRect(0, 0, crop.width, crop.height);
+  if (!x.length || !y.length) {
+    return;
+  }
+  let source = picture;
+  let part = [x.begin, y.begin, x.length, y.length];
+  for (let done = 0; done < halvings; done++) {
+    const half = newCanvas(Math.ceil(part[2] / 2), Math.ceil(part[3] / 2));
+    half.getContext('2d').drawImage(source, ...part, 0, 0, half.width, half.height);
+    source = half;
+    part = [0, 0, half.width, half.height];
+  }
   context.setTransform(
-    1 / (scale * ratioX), 0, 0, 1 / (scale * ratioY), -left / scale, -top / scale);
-  context.drawImage(source, 0, 0, sourceWidth, sourceHeight);
+    x.length / part[2] / scale, 0, 0, y.length / part[3] / scale,
+    (x.begin - left) / scale, (y.begin - top) / scale);
+  context.drawImage(source, ...part, 0, 0, part[2], part[3]);
+}
+
+/* Return what of a picture's length is seen, from and to a pixel that halving keeps
+ * whole, with one more on each side to blend with. */
+function seenRange(from, length, whole, halvings) {
+  const step = 2 ** halvings;
+  const begin = Math.max((Math.floor(from / step) - 1) * step, 0);
+  const end = Math.min((Math.ceil((from + length) / step) + 1) * step, whole);
+  return {begin, length: Math.max(end - begin, 0)};
 }

@@ -23,7 +23,7 @@ from tinypose.export.wrapper import load_net
 from tinypose.files import file_sha256
 from tinypose.images import write_image
 from tinypose.inference.predictor import Predictor
-from tinypose.metadata import Metadata, read_metadata
+from tinypose.metadata import Metadata, read_metadata, write_metadata
 from tinypose.models import FAMILIES
 from tinypose.models.cost import count_macs
 from tinypose.origin import Origin
@@ -389,9 +389,32 @@ def test_channels_are_weighed_on_people_of_all_data_sets(
     monkeypatch.setattr(pruning, "NUM_PICTURES", 4)
     monkeypatch.setattr(pruning, "weigh_channels", weigh_channels)
     data = ["--data", "stick_people:1-30", "--data", "stick_people:91-100"]
-    arguments = ["prune", run, "--target", "macs=1M", "--out", tmp_path / "out"]
-    tinypose(capsys, *arguments, *data)
+    arguments = ["prune", run, "--target", "macs=1M", "--out"]
+    tinypose(capsys, *arguments, tmp_path / "all", *data)
     assert [int(name.split("/")[-1]) > 90 for name in seen] == [False] * 3 + [True]
+    # No more of them than the training sees.
+    seen.clear()
+    tinypose(capsys, *arguments, tmp_path / "two", *data, "--limit", 2)
+    assert len(seen) == 2
+
+
+def test_a_run_that_has_come_to_small_pictures_only_is_pruned_at_their_size(
+    run, tmp_path, capsys
+):
+    begun = tmp_path / "begun"
+    shutil.copytree(run, begun)
+    file = begun / "best.keras"
+    net, metadata = load_net(file)
+    large = {**metadata.config["model"], "input_hw": [128, 96]}
+    training = {**metadata.config["training"], "first_sizes": [[1, 64, 48]]}
+    config = {**metadata.config, "model": large, "training": training}
+    net.save(file)
+    write_metadata(file, replace(metadata, config=config))
+    out = tmp_path / "out"
+    command = ["prune", begun, "--target", "macs=1M", "--out", out, "--epochs", 1]
+    code, _, err = tinypose(capsys, *command, "--rounds", 1, "--limit", 8, "--quiet")
+    assert code == 0, err
+    assert read_metadata(RunDir(out).best).input_hw == (64, 48)
 
 
 @pytest.mark.parametrize(

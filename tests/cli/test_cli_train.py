@@ -22,7 +22,7 @@ from tinypose.data.fingerprint import fingerprint, training_fingerprint
 from tinypose.data.stick_people import stick_people
 from tinypose.images import write_image
 from tinypose.metadata import read_metadata
-from tinypose.skeletons import AI_CHALLENGER
+from tinypose.skeletons import AI_CHALLENGER, load_skeleton
 from tinypose.training.job import TrainingJob
 from tinypose.training.run_dir import HISTORY_COLUMNS, Progress, RunDir
 from tinypose.weights import shipped_weights
@@ -166,6 +166,30 @@ def test_an_existing_run_is_not_overwritten(config, tmp_path, capsys) -> None:
     code, err = fail(capsys, config, *DATA, "--out", run)
     assert code == 2
     assert f"tinypose train --resume {run}" in err
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "skeleton.yaml"])
+def test_files_of_the_user_are_not_overwritten(config, tmp_path, capsys, name) -> None:
+    own = tmp_path / "hand" / name
+    own.parent.mkdir()
+    if name == "config.yaml":
+        own.write_text(config.read_text())
+        given = [own]
+    else:
+        skeleton = load_skeleton("ai_challenger").to_dict()
+        own.write_text(yaml.safe_dump({**skeleton, "name": "hand"}))
+        given = [config, "--set", f"skeleton={own}"]
+    before = own.read_bytes()
+    code, err = fail(capsys, *given, *DATA, "--out", own.parent)
+    assert code == 2 and f"found {name}, which the run would overwrite" in err
+    assert own.read_bytes() == before
+    assert [path.name for path in own.parent.iterdir()] == [name]
+
+
+def test_stages_that_have_not_learned_are_not_made_sparse(tmp_path, capsys) -> None:
+    spec = ["--out", tmp_path / "run", "--set", "training.sparsity=0.5"]
+    code, err = fail(capsys, "deeppose_cascade_small", *DATA, *spec)
+    assert code == 2 and "the stages of deeppose_cascade are trained one by one" in err
 
 
 def test_resuming_what_is_no_run(tmp_path, capsys) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinypose.config import Config, TrainingConfig, apply_overrides
-from tinypose.training.optimizers import build_schedule
+from tinypose.training.optimizers import build_optimizer, build_schedule
 from tinypose.training.task import build_task
 
 
@@ -40,6 +40,17 @@ def test_decay_spares_scales_and_biases(config: Config) -> None:
         if optimizer._use_weight_decay(v)
     }
     assert decayed == {"kernel"}
+
+
+def test_devices_that_share_a_batch_clip_to_the_same_norm() -> None:
+    config = TrainingConfig(clip_norm=0.5)
+    gradient = np.array([3.0, 4.0], np.float32)
+    for number in (1, 2):
+        schedule = build_schedule(config, total_steps=10)
+        optimizer = build_optimizer(config, schedule, number)
+        parts = [optimizer._clip_gradients([gradient])[0] for _ in range(number)]
+        norm = np.linalg.norm(np.sum(parts, axis=0))
+        assert norm == pytest.approx(0.5)
 
 
 def test_muon_steps_go_as_far_in_every_direction(config: Config) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
-from tinypose.compression.sparsity import first_and_last
+from tinypose.compression.sparsity import SparseKernels, first_and_last
 from tinypose.errors import UsageError
 from tinypose.training.run_dir import HISTORY_COLUMNS, RunDir
 
@@ -36,6 +36,12 @@ def test_it_learns_with_a_quarter_of_the_weights(conv_config, dots, tmp_path):
     assert progress.best > 80
     # What is served are averages over steps with fewer zeros, too.
     assert share_of_zeros(tmp_path / "run") == pytest.approx(0.75, abs=0.002)
+
+
+def test_jax_is_refused(conv_config, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UsageError, match="found JAX, which cannot change masks"):
+        SparseKernels(keras.Sequential())
 
 
 def test_zeros_come_over_the_first_half_of_the_epochs(conv_config, dots, tmp_path):

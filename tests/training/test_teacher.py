@@ -20,7 +20,7 @@ from tinypose.skeletons import LSP, Skeleton
 from tinypose.training.losses import heatmap_loss
 from tinypose.training.run_dir import RunDir
 from tinypose.training.task import PoseTask, build_task
-from tinypose.training.teacher import Teacher, load_teacher
+from tinypose.training.teacher import Teacher, check_at_all_sizes, load_teacher
 from tinypose.training.validation import Validator
 from tinypose.weights import shipped_weights
 
@@ -60,6 +60,33 @@ def test_a_teacher_gives_what_labels_lack(learner, dots, poor_dots, taught, tmp_
     # The middle is one of three keypoints; of the others nothing is known.
     assert alone < 60
     assert helped > 80
+
+
+def test_it_must_fit_all_sizes_of_pictures(learner, dots, taught):
+    height, width = learner.model.input_hw
+    small = height // 2, width // 2
+    config = with_values(learner, f"training.first_sizes={[[3, *small]]}")
+    seen = []
+    check_at_all_sizes(
+        taught,
+        config,
+        dots.skeleton,
+        lambda path, student, skeleton: seen.append(student.model.input_hw),
+    )
+    assert seen == [small, (height, width)]
+    check_at_all_sizes(taught, config, dots.skeleton)
+
+
+def test_one_that_cannot_take_the_later_size_is_refused_at_once():
+    student = with_values(
+        Config(),
+        *("model.depth=2", "model.input_hw=[80, 80]", "model.sigma_cells=1.25"),
+        "training.first_sizes=[[2, 64, 64]]",
+    )
+    small = shipped_weights()["small"]
+    load_teacher(small, student.at_epoch(0), LSP)
+    with pytest.raises(TinyposeError, match=r"takes pictures of 80x80, found conv_"):
+        check_at_all_sizes(small, student, LSP)
 
 
 def test_its_share_of_the_loss_is_as_configured(learner, dots, taught):

@@ -200,7 +200,7 @@ class PruneJob:
 
         net, metadata = _network(source)
         config = self._config_after(source, metadata, factor, self.changes)
-        people = load_data(self.record["data"], metadata.skeleton)
+        people = load_data(self.record["data"], metadata.skeleton, self.record["limit"])
         # Of all data sets, not of the first alone.
         chosen = [people[index] for index in spread_evenly(len(people), NUM_PICTURES)]
         dataset = CropDataset(chosen, config.model.input_hw, padding=config.padding)
@@ -242,6 +242,8 @@ class PruneJob:
         values = dict(metadata.config)
         rate = factor * values["training"]["learning_rate"]
         first = [
+            # A run that was stopped early may have come to small pictures only.
+            f"model.input_hw={list(metadata.input_hw)}",
             "training.first_sizes=[]",
             "training.sparsity=0",
             f"training.learning_rate={rate}",

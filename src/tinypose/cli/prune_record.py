@@ -22,7 +22,7 @@ def training_record(
         run: The run that is pruned.
         data: Training data; the run's own if none.
         val: Validation data, likewise.
-        limit: How many people of each data set, likewise.
+        limit: How many people of all data sets together, likewise.
         teacher: Model from whose heatmaps it learns; see ``train_job.weights_file``.
 
     Raises:

@@ -100,10 +100,15 @@ def new_request(
     """
     strategy = load_keras_on(device)
     from tinypose.config import find_config, load_config
+    from tinypose.models import FAMILIES
     from tinypose.skeletons import load_skeleton
     from tinypose.training.pruned import pruned_network
     from tinypose.training.run_dir import RunDir, is_own
-    from tinypose.training.teacher import check_teacher, load_teacher
+    from tinypose.training.teacher import (
+        check_at_all_sizes,
+        check_teacher,
+        load_teacher,
+    )
 
     run_dir = RunDir(out)
     run_dir.require_new()
@@ -112,11 +117,22 @@ def new_request(
             f"{out}: expected a new folder, found a pruned network that is not trained "
             "yet; choose another --out"
         )
-    resolved = load_config(find_config(config), override)
+    config_file = find_config(config)
+    resolved = load_config(config_file, override)
+    run_dir.require_other(config_file)
+    if is_own(resolved.skeleton):
+        run_dir.require_other(Path(resolved.skeleton))
     if resolved.training.imitate_int8 and not record["init"]:
         raise UsageError(
             "training.imitate_int8: expected --init RUN, trained weights to begin "
             "with: how far activations reach cannot be told from random ones"
+        )
+    phases = FAMILIES[resolved.family].phases(resolved.model)
+    if resolved.training.sparsity and len(phases) > 1 and not record["init"]:
+        raise UsageError(
+            f"training.sparsity: expected --init RUN: the stages of {resolved.family} "
+            "are trained one by one, and weights would be chosen of stages that have "
+            "not learned anything"
         )
     skeleton = load_skeleton(resolved.skeleton)
     network = None
@@ -129,7 +145,7 @@ def new_request(
         # after that, no network may be on the device until then.
         check = check_teacher if num_workers else load_teacher
         teacher = weights_file(record["teacher"])
-        check(teacher, resolved.at_epoch(0), skeleton)
+        check_at_all_sizes(teacher, resolved, skeleton, check)
         record = {**record, "teacher_sha256": file_sha256(teacher)}
     made_from = [name for name in (record["init"], record["teacher"]) if name]
     record = {**record, "origins": _origins(map(weights_file, made_from))}

@@ -115,9 +115,17 @@ class SparseKernels:
 
     Args:
         net: The network, before its training function is built.
+
+    Raises:
+        UsageError: the backend is JAX, which would keep the first masks for ever.
     """
 
     def __init__(self, net: keras.Model) -> None:
+        if keras.backend.backend() == "jax":
+            raise UsageError(
+                "training.sparsity: expected TensorFlow or PyTorch, found JAX, which "
+                "cannot change masks while it trains; set KERAS_BACKEND=tensorflow"
+            )
         self._net = net
         self._masks: dict[str, Any] = {}
         excluded = first_and_last(net)

@@ -43,7 +43,8 @@ def load_initial_weights(
     source's channels in turn (``Widening``), and the layers behind it share out
     what they take from the copies; a larger kernel starts as the smaller one, with
     zeros around it: up to a little noise, the wider network computes what the
-    narrower one did. Residual blocks that the source lacks start as the identity.
+    narrower one did. Residual blocks of ``conv_hourglass`` that the source lacks
+    start as the identity.
 
     What gives or takes a heatmap per keypoint is matched by the keypoints'
     names; keypoints that the source lacks start fresh, and so do heads of

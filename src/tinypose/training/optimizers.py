@@ -51,8 +51,9 @@ class Muon(_Averages, keras.optimizers.Muon):
     """Muon for the kernels of convolutions, AdamW for everything else.
 
     A kernel (height, width, in, out) is orthogonalised as the matrix
-    (height * width * in, out). Kernels that see the picture or give the
-    heatmaps and depthwise kernels, which are no matrices, stay with AdamW.
+    (height * width * in, out). Kernels of few channels, such as those that see the
+    picture, kernels of layers that are called heatmaps, and depthwise kernels, which
+    are no matrices, stay with AdamW.
 
     Reference:
         Jordan et al., "Muon: an optimizer for hidden layers in neural
@@ -80,12 +81,21 @@ class Muon(_Averages, keras.optimizers.Muon):
 
 
 def build_optimizer(
-    config: TrainingConfig, schedule: keras.optimizers.schedules.LearningRateSchedule
+    config: TrainingConfig,
+    schedule: keras.optimizers.schedules.LearningRateSchedule,
+    num_replicas: int = 1,
 ) -> keras.optimizers.Optimizer:
-    """Build the optimizer."""
+    """Build the optimizer.
+
+    Args:
+        config: The configuration.
+        schedule: Of the learning rate.
+        num_replicas: Devices that share each batch. Each clips its part of the
+            gradient, of which the step takes the sum.
+    """
     arguments: dict[str, Any] = {
         "learning_rate": schedule,
-        "global_clipnorm": config.clip_norm or None,
+        "global_clipnorm": config.clip_norm / num_replicas or None,
         "use_ema": config.ema > 0,
         "ema_momentum": config.ema or 0.99,
     }

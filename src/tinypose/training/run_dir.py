@@ -99,6 +99,18 @@ class RunDir:
                 f"tinypose train --resume {self.path}  or choose another --out"
             )
 
+    def require_other(self, file: Path) -> None:
+        """Check that the run would not overwrite a file of the user's.
+
+        Raises:
+            UsageError: ``file`` is where the run keeps its own of that kind.
+        """
+        if file.resolve() in (self.config.resolve(), self.skeleton.resolve()):
+            raise UsageError(
+                f"{self.path}: expected a new folder, found {file.name}, which the run "
+                "would overwrite; choose another --out"
+            )
+
     def create(
         self,
         record: dict[str, Any],

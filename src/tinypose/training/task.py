@@ -268,7 +268,7 @@ def build_task(
         teacher,
         config.training.teacher_weight,
     )
-    optimizer = build_optimizer(config.training, schedule)
+    optimizer = build_optimizer(config.training, schedule, num_replicas)
     # XLA makes these networks several times slower on CPUs; JAX has no other way.
     jit = keras.backend.backend() == "jax"
     task.compile(optimizer=optimizer, jit_compile=jit)

@@ -1,8 +1,9 @@
 """Open a trained network whose heatmaps another one is to learn from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -69,6 +70,31 @@ def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
     teacher = keras.Model(net.input, maps, name="teacher")
     teacher.trainable = False
     return Teacher(teacher, np.asarray(places >= 0, np.float32))
+
+
+def check_at_all_sizes(
+    path: Path,
+    student: Config,
+    skeleton: Skeleton,
+    check: Callable[[Path, Config, Skeleton], Any] = load_teacher,
+) -> None:
+    """Say what does not fit at any of a training's sizes of pictures.
+
+    Args:
+        path: See ``load_teacher``.
+        student: Likewise; of the whole run.
+        skeleton: Likewise.
+        check: ``load_teacher``, or ``check_teacher`` where no network may be built.
+
+    Raises:
+        TinyposeError: what ``check`` raises.
+    """
+    sizes: dict[tuple[int, int], Config] = {}
+    for epoch in range(student.training.epochs):
+        config = student.at_epoch(epoch)
+        sizes.setdefault(config.model.input_hw, config)
+    for config in sizes.values():
+        check(path, config, skeleton)
 
 
 def check_teacher(path: Path, student: Config, skeleton: Skeleton) -> Metadata:

@@ -25,6 +25,7 @@ from tinypose.training.task import (
     restore_variables,
     variable_arrays,
 )
+from tinypose.training.teacher import check_at_all_sizes
 from tinypose.training.validation import ValidationResult
 
 
@@ -47,6 +48,8 @@ def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Pr
     # Before anything is on a device: see BatchWorkers.
     workers = start_workers(job.config, job.training, job.num_workers)
     try:
+        if workers and job.teacher:  # whose networks could not be built before
+            check_at_all_sizes(job.teacher, job.config, job.training.skeleton)
         loop = _Loop(job, display, strategy, workers)
         try:
             loop.run()

@@ -375,6 +375,20 @@ def test_empty_frames_stay_as_they_are(tinypose, heads, tmp_path):
     assert frame.max() < 10
 
 
+def test_a_box_says_whom_to_follow_in_a_video(tinypose, heads, tmp_path, paint_dots):
+    people = [[(x + right, y, colour) for x, y, colour in DOTS] for right in (0, 110)]
+    picture = paint_dots((150, 220), [*people[0], *people[1]])
+    write_video(tmp_path / "two.mp4", [picture] * 4)
+    for right, dots in zip((0, 110), people, strict=True):
+        arguments = ["--box", f"{20 + right},25,70,85", "--no-smooth", "--json", "-"]
+        code, out, _ = tinypose("predict", "two.mp4", "--model", heads, *arguments)
+        results = json.loads(out)["results"]
+        assert code == 0 and len(results) == 4
+        for result in results:
+            found = result["keypoints"][2]
+            assert (found["x"], found["y"]) == pytest.approx(dots[2][:2], abs=1.5)
+
+
 def test_limit_frames_ends_a_video_early(tinypose, video, heads, tmp_path):
     arguments = ("--model", heads, "--save", "out", "--limit-frames", 3)
     code, out, _ = tinypose("predict", video, *arguments)

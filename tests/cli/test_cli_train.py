@@ -23,6 +23,7 @@ from tinypose.data.stick_people import stick_people
 from tinypose.images import write_image
 from tinypose.metadata import read_metadata
 from tinypose.skeletons import AI_CHALLENGER, load_skeleton
+from tinypose.training.device import choose_device
 from tinypose.training.job import TrainingJob
 from tinypose.training.run_dir import HISTORY_COLUMNS, Progress, RunDir
 from tinypose.weights import shipped_weights
@@ -113,11 +114,15 @@ def test_killed_twice_and_resumed_equals_uninterrupted(config, tmp_path) -> None
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(config, tmp_path) -> None:
     run = tmp_path / "run"
-    process = start(config, *DATA, "--out", run, "--set", "training.epochs=500")
+    long = ["--set", "training.epochs=500"]
+    rarely = ["--set", "training.checkpoint_seconds=9999"]
+    process = start(config, *DATA, "--out", run, *long, *rarely)
     wait_for_new_checkpoint(process, run, 2)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 130
+    # Not by the clock, but because it was asked to stop.
+    assert "everythingissaved" in "".join(output.split())
     assert f"tinypose train --resume {run}" in output.replace("\n", "")
     assert "Traceback" not in output
 
@@ -534,6 +539,37 @@ def test_a_device_that_is_not_there(config, tmp_path, capsys) -> None:
 
 
 @pytest.mark.parametrize(
+    ("device", "count", "visible", "strategy"),
+    [
+        ("auto", 2, [0], None),
+        ("auto", 0, None, None),
+        ("cpu", 2, [], None),
+        ("gpu", 1, [0], None),
+        ("gpu", 3, [0, 1, 2], ["GPU:0", "GPU:1", "GPU:2"]),
+        ("gpu:1", 2, [1], None),
+        # Of those that are visible, the first and the second.
+        ("gpu:0,2", 3, [0, 2], ["GPU:0", "GPU:1"]),
+    ],
+)
+def test_the_named_devices_are_taken(monkeypatch, device, count, visible, strategy):
+    import tensorflow as tf
+
+    shown, grown = [], []
+    config = tf.config
+    monkeypatch.setattr(config, "list_physical_devices", lambda _: list(range(count)))
+    monkeypatch.setattr(
+        config, "set_visible_devices", lambda chosen, kind: shown.append(list(chosen))
+    )
+    monkeypatch.setattr(
+        config.experimental, "set_memory_growth", lambda gpu, on: grown.append(gpu)
+    )
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: names)
+    assert choose_device(device) == strategy
+    assert shown == ([] if visible is None else [visible])
+    assert grown == (visible or [])
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ([], ["device gpu", "load_teacher", "train on it"]),
@@ -581,7 +617,8 @@ def test_a_folder_without_permission(config, tmp_path, capsys) -> None:
 
 
 def test_defaults_train_the_default_skeleton() -> None:
-    assert Config().model.num_keypoints == 14
+    skeleton = load_skeleton(Config().skeleton)
+    assert Config().model.num_keypoints == skeleton.num_keypoints
 
 
 def run_here(capsys, *arguments: object) -> tuple[int, str, str]:

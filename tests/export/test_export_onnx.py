@@ -230,17 +230,22 @@ def test_web_runtimes_know_every_attribute(exported):
     folder, suffix, _ = exported
     if not suffix:
         pytest.skip("of ONNX only")
+    modes = resize_modes(folder / "one.onnx")
+    assert modes and "tf_half_pixel_for_nn" not in modes
+
+
+def resize_modes(path):
+    """Return how a valid file says that it resizes."""
     import onnx
 
-    model = onnx.load(str(folder / "one.onnx"))
+    model = onnx.load(str(path))
     onnx.checker.check_model(model)
-    modes = {
+    return {
         attribute.s.decode()
         for node in model.graph.node
         for attribute in node.attribute
         if attribute.name == "coordinate_transformation_mode"
     }
-    assert "tf_half_pixel_for_nn" not in modes
 
 
 def test_repeated_cells_stay_repeated_cells(metadata, tmp_path):
@@ -262,3 +267,5 @@ def test_repeated_cells_stay_repeated_cells(metadata, tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), np.uint8)
     expected = net(pictures.astype(np.float32) / 127.5 - 1)["heatmaps_1"]
     np.testing.assert_allclose(open_backend(path)(pictures), expected, atol=1e-6)
+    # In the words that runtimes for the web know.
+    assert resize_modes(path) == {"asymmetric"}

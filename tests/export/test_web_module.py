@@ -77,20 +77,28 @@ export function loadLiteRt() {
   });
 }
 export class Tensor {
-  constructor() {
+  constructor(values) {
     runtime.tensors += 1;
+    this.values = values?.slice();
   }
   async data() {
     if (runtime.isAway) {
       throw new Error('lost');
     }
-    return new Float32Array(42);
+    return new Float32Array(runtime.answer ?? 42);
   }
   delete() {
     runtime.tensors -= 1;
   }
 }
-export const loadAndCompile = async () => ({run: async () => [new Tensor()]});
+export async function loadAndCompile() {
+  return {
+    async run(input) {
+      runtime.seen = input;
+      return [new Tensor()];
+    },
+  };
+}
 """
 
 # Canvases that note their sizes, and where each point of the picture lies on them.
@@ -120,7 +128,7 @@ globalThis.OffscreenCanvas = class {
     };
   }
   getImageData() {
-    return {data: new Uint8Array(4 * this.width * this.height)};
+    return {data: Uint8Array.from({length: 4 * this.width * this.height}, (_, i) => i)};
   }
 };
 """
@@ -424,3 +432,44 @@ def test_what_has_no_size_is_refused(node, picture, box, message) -> None:
         assert found is None
     else:
         assert message in found
+
+
+@needs_node
+def test_keypoints_are_those_of_the_crop_in_the_picture(node) -> None:
+    box = [30, 12, 40, 90]
+    found, given = node(
+        f"{CANVASES} const {{loadAndCompile}} = await import('@litertjs/core'); "
+        "const predictor = new Predictor(await loadAndCompile(), METADATA); "
+        "runtime.answer = [10.25, 20.5, 1.4, 7, 8, -0.2, ...Array(36).fill(0.5)]; "
+        "const picture = {width: 200, height: 150}; "
+        f"const pose = await predictor.predict(picture, {box}); "
+        "return [pose, [...runtime.seen.values]]"
+    )
+    # Red, green and blue of each pixel, without the fourth.
+    pixels = np.arange(4 * SIDE * SIDE, dtype=np.uint8).reshape(-1, 4)[:, :3]
+    assert given == pixels.ravel().tolist()
+    back = invert_affine(crop_affine(box, (SIDE, SIDE), padding=1.25))
+    for point, (x, y) in zip(found["keypoints"], [(10.25, 20.5), (7, 8)], strict=False):
+        assert (point["x"], point["y"]) == pytest.approx(transform_points(back, [x, y]))
+    scores = [point["score"] for point in found["keypoints"]]
+    assert scores == [1, 0, *[0.5] * 12]
+    assert found["score"] == pytest.approx(np.mean(scores))
+    names = [point["name"] for point in found["keypoints"]]
+    assert names == list(SKELETON.names)
+
+
+@needs_node
+def test_the_page_is_a_program(tmp_path) -> None:
+    page = (files("tinypose.export") / "web_sources/index.html").read_text("utf-8")
+    (script,) = re.findall(r'<script type="module">(.+?)</script>', page, re.DOTALL)
+    (tmp_path / "page.mjs").write_text(script)
+    done = subprocess.run([str(NODE), "--check", "page.mjs"], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    # It names what is there.
+    (imported,) = re.findall(r"import {(.+?)} from './tinypose.js'", script)
+    exported = re.findall(
+        r"^export .*?(?:class|function) (\w+)", MODULE.read_text("utf-8"), re.MULTILINE
+    )
+    assert set(imported.split(", ")) <= set(exported)
+    ids = set(re.findall(r'id="(\w+)"', page))
+    assert ids == {"camera", "file", "status", "view", "video"}

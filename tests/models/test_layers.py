@@ -1,5 +1,10 @@
 """Layers: the fused batch norm equals Keras' own and a NumPy version."""
 
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import keras
 import numpy as np
 import pytest
@@ -31,6 +36,27 @@ def test_training_equals_numpy_and_moves_the_statistics() -> None:
     np.testing.assert_allclose(layer(X, training=True), expected, atol=1e-5)
     np.testing.assert_allclose(layer.moving_mean, 0.1 * mean, rtol=1e-5)
     np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * variance, rtol=1e-5)
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_the_statistics_are_the_same_on_torch() -> None:
+    code = (
+        "import keras, numpy as np\n"
+        "from tinypose.models.layers import BatchNormalization\n"
+        "x = np.random.default_rng(0).normal(1.5, 2, (3, 6, 5, 4)).astype('float32')\n"
+        "layer = BatchNormalization(momentum=0.9)\n"
+        "y = layer(keras.ops.convert_to_tensor(x), training=True)\n"
+        "mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))\n"
+        "pairs = [(y, (x - mean) / np.sqrt(variance + 1e-3))]\n"
+        "pairs += [(layer.moving_mean, 0.1 * mean)]\n"
+        "pairs += [(layer.moving_variance, 0.9 + 0.1 * variance)]\n"
+        "for found, expected in pairs:\n"
+        "    found = keras.ops.convert_to_numpy(found)\n"
+        "    np.testing.assert_allclose(found, expected, atol=1e-4)\n"
+        "assert keras.backend.backend() == 'torch'\n"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -153,6 +153,25 @@ def test_clean_writes_what_trains(tmp_path, capsys):
         assert cleaned.load_image().shape == person.load_image().shape
 
 
+@pytest.mark.parametrize(("tolerance", "replaced"), [(0.2, 1), (0.3, 0)])
+def test_clean_takes_as_far_as_told_for_the_same_place(
+    tmp_path, capsys, tolerance, replaced
+):
+    people = _people(tmp_path, 3)
+    torso = np.linalg.norm(np.subtract(*people[0].keypoints_xy[[3, 6]]))
+    moved = people[0].keypoints_xy.copy()
+    moved[5] += [0.25 * torso, 0]
+    labels = [replace(people[0], keypoints_xy=moved), *people[1:]]
+    write_coco(tmp_path / "labels.json", labels, tmp_path / "pictures")
+    predictions = _predictions(tmp_path / "teachers.npz", people)
+    arguments = [f"coco={tmp_path / 'labels.json'},images={tmp_path / 'pictures'}"]
+    arguments += ["--predictions", predictions, "--out", tmp_path / "clean.json"]
+    assert _run("clean", *arguments, "--tolerance", tolerance) == 0
+    first = load_data([f"coco={tmp_path / 'clean.json'}"])[0].keypoints_xy[5]
+    expected = people[0].keypoints_xy[5] if replaced else moved[5]
+    np.testing.assert_allclose(first, expected, atol=0.01)
+
+
 def test_clean_labels_pictures_that_have_no_labels(tmp_path, capsys):
     people = _people(tmp_path, 4)
     names = np.array([f"{i % 2}/{i}.png" for i in range(4)])

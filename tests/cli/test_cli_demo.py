@@ -1,6 +1,7 @@
 """``tinypose demo``: its results, and what it refuses before minutes of training."""
 
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,8 @@ import pytest
 
 from tinypose.cli import demo
 from tinypose.cli.main import main
-from tinypose.images import read_image
+from tinypose.images import read_image, write_image
+from tinypose.weights import shipped
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,24 @@ def test_a_picture_that_predict_rejects_is_named_at_once(
         main(["demo", "--picture", name])
     error = capsys.readouterr().err
     assert stop.value.code == code and message in error and error.count("\n") == 1
+
+
+def test_the_picture_that_was_asked_for_is_predicted(tmp_path, monkeypatch, capsys):
+    out, picture = tmp_path / "results", tmp_path / "me.png"
+    write_image(picture, np.full((40, 30, 3), 128, np.uint8))
+    monkeypatch.setattr(demo, "_train", lambda *_: None)
+
+    def export(folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        shutil.copy(shipped()["nano"], folder / "demo.tflite")
+
+    monkeypatch.setattr(demo, "_evaluate_and_export", export)
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--picture", str(picture), "--out", str(out)])
+    said = capsys.readouterr()
+    assert stop.value.code == 0, said.err
+    assert [path.name for path in (out / "shipped").iterdir()] == ["me_pose.jpg"]
+    assert "me.png --model small" in said.out.replace("\n", "")
 
 
 @pytest.mark.slow

@@ -134,7 +134,7 @@ def test_terms_of_the_first_weights_stay_beside_others(run, tmp_path, capsys):
     found = read_metadata(path)
     assert found.licence == "derived from mine: Apache-2.0"
     assert found.training_data == ("mine: stick_people", "coco")
-    options = ["--target", "micro", "--licence", "CC0", *TWO]
+    options = ["--target", "micro", "--license", "CC0", *TWO]
     code, _, err = tinypose(capsys, "export", path, "--to", folder, *options)
     assert code == 0, err
     terms = "CC0; derived from mine: Apache-2.0"

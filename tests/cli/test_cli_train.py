@@ -280,6 +280,17 @@ def test_crops_are_padded_as_configured(config, tmp_path, capsys, untrained) -> 
     assert job.training.padding == job.validation.padding == job.config.padding == 1.5
 
 
+def test_no_more_people_are_trained_on_than_asked(
+    config, tmp_path, capsys, untrained
+) -> None:
+    options = ["--data", "stick_people:50-60", "--limit", 3, "--out", tmp_path / "run"]
+    assert run_here(capsys, "train", config, *DATA, *options)[0] == 0
+    (job,) = untrained
+    assert (len(job.training.samples), len(job.validation.samples)) == (3, 8)
+    # Of all data sets.
+    assert job.training.samples[-1].sample_id.endswith("60")
+
+
 def test_what_spoils_a_training_is_said_at_its_start(
     config, tmp_path, capsys, untrained
 ) -> None:

@@ -121,12 +121,13 @@ def test_clearly_better_place_is_moved_to_unless_the_user_chose(predictor, chose
 class Crowd(FakePredictor):
     """Two people; the first one, whom the user chose, is hidden on some frames."""
 
-    def __init__(self):
+    def __init__(self, other_x=390):
         super().__init__()
-        self.people_xy = [at(300, 200), at(390, 200)]
+        self.people_xy = [at(300, 200), at(other_x, 200)]
         self.hidden = False
 
     def __call__(self, image, box_xywh=None):
+        self.calls.append(box_xywh)
         best = None
         for person_xy in self.people_xy[self.hidden :]:
             self.person_xy = person_xy
@@ -136,10 +137,10 @@ class Crowd(FakePredictor):
         return best
 
 
-def follow_chosen(hidden_frames, num_frames):
+def follow_chosen(hidden_frames, num_frames, *, crowd=None, smooth=False):
     """Return where the person at the left was seen on each frame; None if not."""
-    crowd = Crowd()
-    track = Tracker(crowd, smooth=False, box_xywh=TIGHT)
+    crowd = crowd or Crowd()
+    track = Tracker(crowd, smooth=smooth, box_xywh=TIGHT)
     seen = []
     for index in range(num_frames):
         crowd.hidden = index in hidden_frames
@@ -153,6 +154,33 @@ def test_chosen_person_is_waited_for(count):
     hidden = range(4, 4 + count)
     seen = follow_chosen(hidden, 20)
     assert seen == [None if index in hidden else 320.0 for index in range(20)]
+
+
+@pytest.mark.parametrize("count", [1, tracking.KEEP_CHOSEN - 1])
+def test_neighbour_in_the_same_crop_is_not_the_chosen_person(count):
+    hidden = range(4, 4 + count)
+    crowd = Crowd(other_x=350)
+    seen = follow_chosen(hidden, 24, crowd=crowd, smooth=True)
+    expected = [None if index in hidden else 320.0 for index in range(24)]
+    assert [x if x is None else round(x, 3) for x in seen] == expected
+
+
+def test_followed_pose_of_another_person_is_not_blended(predictor):
+    track = Tracker(predictor)
+    for index in range(4):
+        track(FRAME, index / 25)
+    # Within the same box, but nowhere near the one before.
+    predictor.person_xy = at(350, 200)
+    pose = track(FRAME, 4 / 25)
+    assert len(predictor.calls) == 5 and track.found
+    assert np.abs(pose.keypoints_xy - predictor.person_xy).max() < 1e-3
+
+
+def test_given_box_without_height_is_followed(predictor):
+    track = Tracker(predictor, box_xywh=[260, 250, 120, 0])
+    poses = [track(FRAME, index / 25) for index in range(3)]
+    assert track.found
+    assert np.abs(poses[-1].keypoints_xy - predictor.person_xy).max() < 1e-3
 
 
 def test_chosen_person_who_stays_away_is_given_up():

@@ -97,6 +97,10 @@ class Tracker:
         self._least_score = least_score
         self._filter = OneEuroFilter() if smooth else None
         self._box = None if box_xywh is None else check_box(box_xywh)
+        if self._box is not None:
+            # Of no height, as keypoints in a row have it, it overlaps nothing.
+            self._box[2:] = np.maximum(self._box[2:], 1.0)
+        self._seen: FloatArray | None = None
         self._is_chosen = box_xywh is not None
         self._is_found = False
         self._frames_lost = 0
@@ -134,7 +138,7 @@ class Tracker:
         else:
             pose = self._look(image)
             self._is_found = not self._is_lost(pose)
-        is_same = pose is followed or self._is_same(pose)
+        is_same = self._is_same(pose) or (pose is followed and _tight(pose) is None)
         if self._filter is not None and not (self._is_found and is_same):
             # The keypoints of two people have no mean.
             self._filter.reset()
@@ -148,7 +152,7 @@ class Tracker:
         """Note that the person was found."""
         self._frames_lost = 0
         self._frames_followed += 1
-        self._box = self._next_box(pose)
+        self._box, self._seen = self._next_box(pose), _tight(pose)
         usual = self._usual_score or pose.score
         self._usual_score = usual + LEARN * (pose.score - usual)
 
@@ -160,7 +164,7 @@ class Tracker:
             # Whoever comes next may be harder to see.
             self._usual_score = 0.0
         if not self._is_chosen or self._frames_lost >= KEEP_CHOSEN:
-            self._box = None
+            self._box = self._seen = None
             self._is_chosen = False
 
     def _is_lost(self, pose: Pose) -> bool:
@@ -171,7 +175,10 @@ class Tracker:
         if self._box is None or not overlap(self._box, image_box(image_hw(image))):
             return None
         pose = self._predict(image, self._box)
-        return None if self._is_lost(pose) else pose
+        # A neighbour in the same crop may be easier to see than the chosen person.
+        is_other = self._is_chosen and self._seen is not None
+        is_other = is_other and not self._is_same(pose)
+        return None if is_other or self._is_lost(pose) else pose
 
     def _look_around(self, image: Image, pose: Pose) -> Pose:
         """Return a clearly better pose than the followed one, if it is time."""
@@ -189,18 +196,19 @@ class Tracker:
         if not overlap(around, picture):
             return self._predict(image, picture)
         pose = self._predict(image, around)
-        seen = person_box(pose.keypoints_xy, pose.scores)
+        seen = _tight(pose)
         if seen is None or not overlap(seen, picture):
             return pose
         closer = self._predict(image, seen)
         return closer if closer.score > pose.score else pose
 
     def _is_same(self, pose: Pose) -> bool:
-        """Return whether a pose is where the person was before."""
-        seen = person_box(pose.keypoints_xy, pose.scores)
-        if seen is None or self._box is None:
+        """Return whether a pose is where the person was seen before."""
+        seen = _tight(pose)
+        before = self._box if self._seen is None else self._seen
+        if seen is None or before is None:
             return False
-        return overlap(seen, self._box) >= SAME_PERSON
+        return overlap(seen, before) >= SAME_PERSON
 
     def _look(self, image: Image) -> Pose:
         """Look for the person anywhere; thoroughly on some frames only."""
@@ -210,7 +218,7 @@ class Tracker:
 
     def _next_box(self, pose: Pose) -> FloatArray:
         """Return the box in which the person is expected next."""
-        seen = person_box(pose.keypoints_xy, pose.scores)
+        seen = _tight(pose)
         if seen is None:
             return pose.box_xywh
         seen = enlarge_box(seen, MARGIN * float(seen[2:].max()))
@@ -222,6 +230,11 @@ class Tracker:
         size = float(pose.box_xywh[2:].max())
         steadied = self._filter(pose.keypoints_xy, time_s, size)
         return replace(pose, keypoints_xy=steadied.astype(np.float32))
+
+
+def _tight(pose: Pose) -> FloatArray | None:
+    """Return the box of the confident keypoints, None for too few."""
+    return person_box(pose.keypoints_xy, pose.scores)
 
 
 class OneEuroFilter:

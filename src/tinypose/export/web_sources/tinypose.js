@@ -175,7 +175,7 @@ export class Tracker {
 
   /** Forget the person: the next frame is searched. */
   reset() {
-    this.box = null;
+    this.box = this.seen = null;
     this.framesLost = 0;
     this.framesFollowed = 0;
     this.usualScore = 0;
@@ -192,8 +192,9 @@ export class Tracker {
     const followed = await this.follow(frame);
     const pose = followed ? await this.lookAround(frame, followed) : await this.look(frame);
     const found = followed !== null || !this.isLost(pose);
-    if (this.filter && !(found && (pose === followed || this.isSame(pose)))) {
-      this.filter.reset();
+    const isSame = this.isSame(pose) || pose === followed && !personBox(pose.keypoints);
+    if (this.filter && !(found && isSame)) {
+      this.filter.reset();  // the keypoints of two people have no mean
     }
     if (found) {
       this.keep(pose);
@@ -209,7 +210,8 @@ export class Tracker {
 
   isSame(pose) {
     const seen = personBox(pose.keypoints);
-    return Boolean(seen && this.box && overlap(seen, this.box) >= SAME_PERSON);
+    const before = this.seen ?? this.box;
+    return Boolean(seen && before && overlap(seen, before) >= SAME_PERSON);
   }
 
   async follow(frame) {
@@ -239,6 +241,7 @@ export class Tracker {
     this.framesLost = 0;
     this.framesFollowed += 1;
     this.box = this.nextBox(pose);
+    this.seen = personBox(pose.keypoints);
     const usual = this.usualScore || pose.score;
     this.usualScore = usual + LEARN * (pose.score - usual);
   }
@@ -249,7 +252,7 @@ export class Tracker {
     if (this.framesLost >= SEARCH_EVERY) {
       this.usualScore = 0;
     }
-    this.box = null;
+    this.box = this.seen = null;
   }
 
   nextBox(pose) {

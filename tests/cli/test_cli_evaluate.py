@@ -114,6 +114,21 @@ def test_options_reach_their_place(fake, capsys):
     assert [entry["threshold"] for entry in value["pck"]["at"]] == [0.2, 0.3]
 
 
+def test_an_evaluation_of_something_else_is_not_replaced(fake, capsys):
+    def reports() -> list[str]:
+        return sorted(str(path.parent) for path in Path().glob("*/report.html"))
+
+    assert _run("runs/a", *DATA) == _run("runs/a", *DATA) == 0
+    assert reports() == ["evaluation-a"]
+    assert _run("runs/a", *DATA, "--flip") == _run("runs/a", *DATA, "--flip") == 0
+    assert reports() == ["evaluation-a", "evaluation-a-2"]
+    assert _run("runs/a", "--data", "stick_people:1-2") == 0
+    assert "report: evaluation-a-3/report.html" in capsys.readouterr().out
+    # Where the folder is named, it is the one.
+    assert _run("runs/a", *DATA, "--out", "evaluation-a-3") == 0
+    assert reports() == ["evaluation-a", "evaluation-a-2", "evaluation-a-3"]
+
+
 @pytest.mark.parametrize(
     ("model", "folder"),
     [

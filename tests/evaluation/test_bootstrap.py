@@ -1,9 +1,14 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from tinypose.data.stick_people import stick_people
 from tinypose.evaluation.bootstrap import (
     mean_of_draws,
     percentile_interval,
+    picture_groups,
     resample_pck,
 )
 
@@ -48,6 +53,32 @@ def test_whole_people_are_drawn():
     np.testing.assert_allclose(
         percentile_interval(mean_of_draws(resample_pck(five))), single
     )
+
+
+def test_people_of_one_picture_are_drawn_together():
+    # Five people of each picture who fare alike say no more than one of them.
+    one = _bernoulli(300, 0.5, seed=2)
+    five = np.repeat(one, 5, axis=0)
+    single = percentile_interval(resample_pck(one))
+    groups = np.repeat(np.arange(300), 5)
+    np.testing.assert_allclose(
+        percentile_interval(resample_pck(five, groups=groups)), single
+    )
+    apart = percentile_interval(resample_pck(five))
+    assert np.ptp(apart) < 0.6 * np.ptp(single)
+    # One in each picture, as if nothing were said.
+    same = resample_pck(one, groups=np.arange(300)[::-1] + 7)
+    assert np.ptp(percentile_interval(same)) == pytest.approx(np.ptp(single), rel=0.15)
+    np.testing.assert_array_equal(
+        resample_pck(one, groups=np.arange(300)), resample_pck(one)
+    )
+
+
+def test_pictures_are_told_by_their_files():
+    drawn = stick_people(range(3))
+    files = [Path("a.jpg"), Path("b.jpg"), Path("a.jpg")]
+    read = [replace(p, picture=f) for p, f in zip(drawn, files, strict=True)]
+    assert picture_groups([*read, *drawn]).tolist() == [0, 1, 0, 2, 3, 4]
 
 
 def test_people_and_keypoints_that_are_not_labelled():

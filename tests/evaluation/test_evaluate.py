@@ -314,6 +314,24 @@ def test_scores_rank_the_poses_for_average_precision(
     assert good.accuracy.oks.ap == pytest.approx(2 * bad.accuracy.oks.ap)
 
 
+def test_oks_has_the_sigmas_of_the_data(make_person, make_predictor, arm_xy):
+    """Models of any skeleton are judged alike on the same labels."""
+    off = arm_xy + 3
+    own = replace(make_person().skeleton, name="own", oks_sigmas=(0.02,) * 4)
+    found = []
+    for skeleton in (make_person().skeleton, own):
+        predictor = make_predictor([off], skeleton=skeleton)
+        result = evaluate(predictor, [make_person()])
+        found.append((result.accuracy.oks.mean, result.accuracy.sigmas_of))
+    assert found[0] == found[1] and found[0][1] == "arm"
+    # The model's, where the data have none.
+    plain = replace(make_person().skeleton, oks_sigmas=())
+    person = replace(make_person(), skeleton=plain)
+    result = evaluate(make_predictor([off], skeleton=own), [person])
+    assert result.accuracy.sigmas_of == "own"
+    assert result.accuracy.oks.mean < found[0][0]
+
+
 def test_thresholds_can_be_chosen_and_hold_the_headline(
     make_person, make_predictor, arm_xy
 ):

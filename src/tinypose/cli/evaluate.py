@@ -1,14 +1,17 @@
 """``tinypose evaluate``: measure a model on labelled people."""
 
+import json
 import os
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tinypose.cli.console import progress_bar
 from tinypose.cli.run_weights import model_stem
-from tinypose.errors import UsageError
+from tinypose.errors import TinyposeError, UsageError
 from tinypose.files import printable
 
 if TYPE_CHECKING:
@@ -53,7 +56,8 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the report.",
+            help="Folder of the report; an earlier one in it is replaced. Without "
+            "it, one of another model, of other data or with --flip gets a number.",
             metavar="DIR",
             show_default="evaluation-MODEL",
         ),
@@ -94,7 +98,7 @@ def evaluate(
             thresholds=thresholds,
             progress=progress,
         )
-    path = write_report(folder, evaluation)
+    path = write_report(folder if out else _free_folder(folder, evaluation), evaluation)
     _print_result(evaluation, path)
 
 
@@ -110,6 +114,27 @@ def _check_thresholds(values: list[float] | None) -> tuple[float, ...]:
             f"{wrong[0]}"
         )
     return tuple(values)
+
+
+def _free_folder(folder: Path, evaluation: "Evaluation") -> Path:
+    """Return the folder, or one beside it if there is another evaluation in it."""
+    from tinypose.evaluation.report import JSON_NAME
+    from tinypose.files import read_json
+
+    def measured(content: Any) -> tuple[Any, ...]:
+        model = {**content["model"], "stated_accuracy": None}
+        return model, content["data"]["description"]
+
+    wanted = measured(json.loads(json.dumps(evaluation.to_dict())))
+    for number in count(1):
+        free = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        file = free / JSON_NAME
+        if not file.exists():
+            return free
+        with suppress(TinyposeError, TypeError, KeyError):
+            if measured(read_json(file, "an evaluation")) == wanted:
+                return free
+    raise AssertionError  # there are more numbers than folders
 
 
 def _check_folder(folder: Path) -> None:

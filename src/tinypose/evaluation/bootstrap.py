@@ -5,30 +5,60 @@ References:
     (percentile intervals).
 """
 
-import numpy as np
-from numpy.typing import ArrayLike
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinypose.data.sample import Sample
 from tinypose.evaluation.pck import FloatArray, percent
 
 DRAWS = 1000
 LEVEL = 0.95
 
 _CHUNK = 100
-"""Draws made at once: bounds the memory to _CHUNK x num_people numbers."""
+"""Draws made at once: bounds the memory to _CHUNK x num_pictures numbers."""
+
+
+def picture_groups(samples: Sequence[Sample]) -> NDArray[np.intp]:
+    """Return the number (num_people,) of each person's picture.
+
+    A picture that is drawn, not read, is of one person.
+    """
+    numbers: dict[Any, int] = {}
+    return np.array(
+        [
+            numbers.setdefault(
+                sample.picture if isinstance(sample.picture, Path) else index,
+                len(numbers),
+            )
+            for index, sample in enumerate(samples)
+        ],
+        np.intp,
+    )
 
 
 def resample_pck(
-    errors: ArrayLike, threshold: float = 0.2, *, draws: int = DRAWS, seed: int = 0
+    errors: ArrayLike,
+    threshold: float = 0.2,
+    *,
+    groups: ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> FloatArray:
     """Return the PCK of many sets of people, drawn with replacement.
 
-    Whole people are drawn, because the keypoints of one person are right or
-    wrong together. People without a single finite or infinite error are not
-    drawn.
+    Whole pictures are drawn, because the keypoints of one person are right or
+    wrong together, and so are the people of one picture. People without a single
+    finite or infinite error are not drawn.
 
     Args:
         errors: (num_people, num_keypoints), from ``normalised_errors``.
         threshold: Largest error that is correct, in reference lengths.
+        groups: (num_people,) of each person's picture, from ``picture_groups``;
+            None where each is in one of their own.
         draws: Number of sets.
         seed: The same seed gives the same sets.
 
@@ -36,21 +66,35 @@ def resample_pck(
         (draws, num_keypoints) percent; nan where a set has no label.
     """
     errors = np.asarray(errors, np.float64)
-    scored = errors[~np.isnan(errors).all(axis=1)]
-    num_people, num_keypoints = scored.shape
-    result = np.full((draws, num_keypoints), np.nan)
-    if num_people == 0:
+    is_scored = ~np.isnan(errors).all(axis=1)
+    scored = errors[is_scored]
+    result = np.full((draws, errors.shape[1]), np.nan)
+    if not len(scored):
         return result
-    right = (scored <= threshold).astype(np.float64)
-    labelled = (~np.isnan(scored)).astype(np.float64)
+    places = np.arange(len(errors)) if groups is None else np.asarray(groups, np.intp)
+    _, places = np.unique(places[is_scored], return_inverse=True)
+    num_groups = int(places.max()) + 1
+    right, labelled = (
+        _sums(values, places, num_groups)
+        for values in (scored <= threshold, ~np.isnan(scored))
+    )
     rng = np.random.default_rng(seed)
-    chances = np.full(num_people, 1 / num_people)
+    chances = np.full(num_groups, 1 / num_groups)
     for start in range(0, draws, _CHUNK):
         size = min(_CHUNK, draws - start)
-        # How often each person is in each set: (size, num_people).
-        times = rng.multinomial(num_people, chances, size=size).astype(np.float64)
+        # How often each picture is in each set: (size, num_groups).
+        times = rng.multinomial(num_groups, chances, size=size).astype(np.float64)
         result[start : start + size] = percent(times @ right, times @ labelled)
     return result
+
+
+def _sums(
+    values: NDArray[np.bool_], places: NDArray[np.intp], num_groups: int
+) -> FloatArray:
+    """Return how many are true, by group and keypoint."""
+    sums = np.zeros((num_groups, values.shape[1]))
+    np.add.at(sums, places, values)
+    return sums
 
 
 def mean_of_draws(

@@ -16,6 +16,7 @@ from tinypose.errors import TinyposeError
 from tinypose.evaluation.bootstrap import (
     mean_of_draws,
     percentile_interval,
+    picture_groups,
     resample_pck,
 )
 from tinypose.evaluation.error_kinds import error_kinds
@@ -103,6 +104,7 @@ def evaluate(
         predictor, mapped, references.pck, batch_size, progress
     )
     references = references.without([index for index, _ in left_out])
+    sigmas, sigmas_of = _sigmas(list(measured), predictor.skeleton)
     return Evaluation(
         model=predictor.name,
         metadata=predictor.metadata,
@@ -111,7 +113,9 @@ def evaluate(
         people=tuple(results),
         num_skipped=len(samples) - len(people),
         left_out=tuple(reason for _, reason in left_out),
-        accuracy=_accuracy(results, references, sorted({*thresholds, HEADLINE})),
+        accuracy=_accuracy(
+            results, references, sorted({*thresholds, HEADLINE}), sigmas, sigmas_of
+        ),
         timing=timing,
         version=__version__,
     )
@@ -256,6 +260,8 @@ def _accuracy(
     results: Sequence[PersonResult],
     references: References,
     thresholds: Sequence[float],
+    sigmas: FloatArray,
+    sigmas_of: str,
 ) -> Accuracy:
     """Compute every metric of the predictions."""
     skeleton = results[0].pose.skeleton
@@ -270,7 +276,7 @@ def _accuracy(
         pck=tuple(pck_of_errors(errors, threshold) for threshold in thresholds),
         curve_thresholds=CURVE_THRESHOLDS,
         curve=pck_curve(errors, CURVE_THRESHOLDS.tolist()),
-        intervals=_intervals(errors, skeleton),
+        intervals=_intervals(errors, skeleton, [result.sample for result in results]),
         errors=error_kinds(
             predicted, true, visible, references.pck, skeleton, HEADLINE
         ),
@@ -278,14 +284,27 @@ def _accuracy(
         if references.head_name
         else None,
         pcp=pcp(predicted, true, visible, skeleton),
-        oks=oks_summary(
-            predicted, true, visible, references.areas, skeleton.sigmas, scores
-        ),
+        oks=oks_summary(predicted, true, visible, references.areas, sigmas, scores),
+        sigmas_of=sigmas_of,
     )
 
 
-def _intervals(errors: FloatArray, skeleton: Skeleton) -> Intervals:
-    draws = resample_pck(errors, HEADLINE)
+def _sigmas(data: Sequence[Skeleton], model: Skeleton) -> tuple[FloatArray, str]:
+    """Return the OKS sigmas (num_keypoints,) of the model's keypoints, and whose.
+
+    They are the data's, so that models of any skeleton compare on the same labels;
+    the model's own for what the data have none, or several.
+    """
+    if len(data) != 1 or not data[0].oks_sigmas:
+        return model.sigmas, model.name
+    places = data[0].mapping_to(model)
+    return np.where(places >= 0, data[0].sigmas[places], model.sigmas), data[0].name
+
+
+def _intervals(
+    errors: FloatArray, skeleton: Skeleton, samples: Sequence[Sample]
+) -> Intervals:
+    draws = resample_pck(errors, HEADLINE, groups=picture_groups(samples))
     limbs = mean_of_draws(draws, limb_keypoints(skeleton))
     return Intervals(
         mean=percentile_interval(mean_of_draws(draws)),

@@ -15,6 +15,7 @@ from tinypose.evaluation.pck import FloatArray, mean_known
 from tinypose.evaluation.result import HEADLINE, Evaluation, PersonResult
 from tinypose.geometry import crop_affine, transform_points
 from tinypose.images import Image, warp_image
+from tinypose.keypoint_names import plain_names
 from tinypose.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ _COLOURS = (
     "#b58a5a",
     "#7a8a99",
     "#3f7fd0",
+    "#b23a48",
+    "#6b8e23",
+    "#c9a227",
 )
 # Stands for the page's text colour, which follows the light or dark theme.
 _INK = "#010203"
@@ -142,8 +146,9 @@ def _plot(axes: "Axes", evaluation: Evaluation) -> None:
 def _by_part(curve: FloatArray, skeleton: Skeleton) -> dict[str, FloatArray]:
     """Return the mean curve of left and right, by body part."""
     members: dict[str, list[int]] = {}
-    for index, name in enumerate(skeleton.names):
+    for index, name in enumerate(plain_names(skeleton.names)):
         if not np.isnan(curve[:, index]).any():
-            part = name.removeprefix("left_").removeprefix("right_")
+            words = [word for word in name.split("_") if word not in ("left", "right")]
+            part = "_".join(words) or name
             members.setdefault(part, []).append(index)
     return {part: curve[:, columns].mean(axis=1) for part, columns in members.items()}

@@ -20,6 +20,7 @@ from tinypose.errors import TinyposeError
 from tinypose.evaluation.bootstrap import (
     mean_of_draws,
     percentile_interval,
+    picture_groups,
     resample_pck,
 )
 from tinypose.evaluation.evaluate import Progress, evaluate
@@ -61,7 +62,7 @@ class Receipt:
         network_pck: PCK@0.2 of the network, percent.
         change: File minus network, in points.
         change_low: Lower end of the bootstrap interval of 95 %, drawing the
-            same people for both.
+            same pictures for both.
         change_high: Its upper end.
         milliseconds: Median of one crop through the file, one thread.
         file_bytes: Size of the file, without this receipt; of a folder for
@@ -226,7 +227,11 @@ def _change(
     """Return file minus network in points of PCK@0.2, and its interval."""
     draws = [
         mean_of_draws(
-            resample_pck(np.stack([p.errors for p in result.people]), HEADLINE)
+            resample_pck(
+                np.stack([person.errors for person in result.people]),
+                HEADLINE,
+                groups=picture_groups([person.sample for person in result.people]),
+            )
         )
         for result in (of_file, of_network)
     ]

@@ -222,9 +222,10 @@ def _method(evaluation: Evaluation) -> Html:
         ("PCKh", _pckh_method(evaluation)),
         (
             "OKS",
-            f"sigmas of skeleton {evaluation.skeleton.name}; {references.areas_name}",
+            f"sigmas of skeleton {evaluation.accuracy.sigmas_of}; "
+            f"{references.areas_name}",
         ),
-        ("Intervals", f"percentile bootstrap over people, {DRAWS:,} draws"),
+        ("Intervals", f"percentile bootstrap over pictures, {DRAWS:,} draws"),
         ("Labels", "occluded keypoints count, those not labelled never do"),
         ("Time", f"batch of {timing.batch_size}, {timing.machine}"),
         ("Trained on", ", ".join(metadata.training_data) or "not stated"),

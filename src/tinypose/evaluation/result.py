@@ -111,6 +111,7 @@ class Accuracy:
         pckh: PCKh at 0.5; None where nobody's head length is known.
         pcp: Strict PCP.
         oks: OKS-AP and AR.
+        sigmas_of: Name of the skeleton whose sigmas OKS has.
     """
 
     references: References
@@ -122,6 +123,7 @@ class Accuracy:
     pckh: PCK | None
     pcp: PCP
     oks: OksSummary
+    sigmas_of: str
 
     @property
     def headline(self) -> PCK:
@@ -207,6 +209,7 @@ class Evaluation:
             "pcp": _pcp_dict(self.accuracy.pcp),
             "oks": {
                 "area": self.accuracy.references.areas_name,
+                "sigmas": self.accuracy.sigmas_of,
                 **asdict(self.accuracy.oks),
             },
             "milliseconds_per_person": {
@@ -228,6 +231,8 @@ def _model_dict(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "name": printable(evaluation.model),
         "family": metadata.family,
+        "precision": metadata.precision,
+        "output": metadata.output,
         "skeleton": metadata.skeleton.name,
         "input_hw": list(metadata.input_hw),
         "num_parameters": metadata.num_parameters,

@@ -340,6 +340,15 @@ def test_boxes_are_for_pictures_and_alone(
     assert code == 2 and message in err and len(err.splitlines()) == 1
 
 
+def test_unsure_boxes_are_told(tinypose, crowd, heads):
+    arguments = ("photos", "--boxes", "boxes.json", "--model", heads, "--json", "-")
+    code, out, err = tinypose("predict", *arguments, "--min-box-score", 0.95)
+    assert code == 0 and json.loads(out)["results"] == []
+    assert "boxes.json: 2 boxes of a score below 0.95 left out" in err
+    code, _, err = tinypose("predict", "photos", "--min-box-score", 0.5)
+    assert code == 2 and "expected --boxes with --min-box-score" in err
+
+
 def test_a_picture_without_boxes_fails_alone(tinypose, crowd, photo, heads, tmp_path):
     arguments = ("photo.png", "photos", "--boxes", "boxes.json", "--json", "p.json")
     code, _, err = tinypose("predict", *arguments, "--model", heads)

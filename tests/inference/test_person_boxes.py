@@ -85,11 +85,29 @@ def test_only_people_count_where_categories_say_so(tmp_path):
     ]
     people = [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]
     capital = [{"id": 1, "name": "Person"}, {"id": 2, "name": "Dog"}, {"name": "Car"}]
-    cases = [(people, [2, 4]), (capital, [2, 4]), ([], [1, 2, 4]), (None, [1, 2, 4])]
+    hands = [{"id": 1, "name": "left hand"}, {"id": 2, "name": "right hand"}]
+    cases = [(people, [2, 4]), (capital, [2, 4]), (hands, [1, 2, 4])]
     for categories, sides in cases:
         path = write(tmp_path, annotations=annotations, categories=categories)
         found = PersonBoxes(path)(Path("b/x.jpg"), HW)
         assert [box[2] for box in found] == sides
+    for nothing in ([], None):
+        with pytest.raises(TinyposeError, match="expected 'categories' that name"):
+            PersonBoxes(write(tmp_path, annotations=annotations, categories=nothing))
+
+
+def test_what_a_detector_is_not_sure_of_is_left_out(tmp_path):
+    scores = [0.9, 0.012, 0.3, None, 0]
+    annotations = [
+        {"image_id": 8, "bbox": [0, 0, n, 4], "score": score, "category_id": 1}
+        for n, score in enumerate(scores, 1)
+    ]
+    annotations.append({"image_id": 8, "bbox": [5, 5, 0, 0], "score": 0.9})
+    path = write(tmp_path, annotations=annotations)
+    for least, widths in ((0.3, [1, 3, 4]), (0.0, [1, 2, 3, 4, 5]), (0.95, [4])):
+        boxes = PersonBoxes(path, least)
+        assert [box[2] for box in boxes(Path("b/x.jpg"), HW)] == widths
+        assert boxes.num_unsure == 5 - len(widths)
 
 
 @pytest.mark.parametrize("sides", [(0, 0), ("64", "48"), (64, None), (True, True)])
@@ -148,9 +166,24 @@ def test_pictures_that_do_not_fit_are_refused(tmp_path, name, hw, message):
         pytest.param({"categories": 5}, "found no list 'categories'", id="categories"),
         pytest.param({"categories": [1]}, r"categories\[0\]: expected", id="category"),
         pytest.param(
-            {"annotations": [{"image_id": 7, "bbox": [1, 2, 0, 0]}]},
+            {"annotations": [{"image_id": 7, "bbox": [1, 2, 0, -3]}]},
             r"annotations\[0\]: 'bbox': expected a box of positive",
-            id="empty",
+            id="negative",
+        ),
+        pytest.param(
+            {"annotations": [{"image_id": 7, "bbox": [1, 2, 3, 4], "score": "high"}]},
+            r"annotations\[0\]: expected a number under 'score', found 'high'",
+            id="score",
+        ),
+        pytest.param(
+            {
+                "annotations": [
+                    {"image_id": 7, "bbox": [1, 2, 3, 4], "category_id": number}
+                    for number in (1, 3)
+                ]
+            },
+            "expected 'categories' that name the person, .* 'category_id' 1, 3;",
+            id="kinds",
         ),
     ],
 )

@@ -54,6 +54,15 @@ def predict(
             metavar="FILE",
         ),
     ] = None,
+    min_box_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Least score of the boxes that a detector gave one.",
+            show_default="0.3",
+        ),
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -114,6 +123,8 @@ def predict(
     box_xywh = None if box is None else _parse_box(box)
     if box is not None and boxes is not None:
         raise UsageError("expected only one of --box and --boxes, found both")
+    if min_box_score is not None and boxes is None:
+        raise UsageError("expected --boxes with --min-box-score, found it alone")
     if heatmaps and save is None:
         raise UsageError("expected --save DIR with --heatmaps, found none")
     json, csv = (STDOUT if name == STDOUT_DEVICE else name for name in (json, csv))
@@ -122,7 +133,7 @@ def predict(
 
     from tinypose.cli.predict_job import PredictJob
     from tinypose.inference.outputs import OutputNames, Results
-    from tinypose.inference.person_boxes import PersonBoxes
+    from tinypose.inference.person_boxes import MIN_BOX_SCORE, PersonBoxes
     from tinypose.inference.predictor import Predictor
     from tinypose.inference.sources import find_sources
 
@@ -131,7 +142,16 @@ def predict(
     videos = [source.name for source in found if not source.is_picture]
     if boxes is not None and videos:
         raise UsageError(f"--boxes: expected pictures only, found {videos[0]}")
-    person_boxes = None if boxes is None else PersonBoxes(boxes)
+    person_boxes = None
+    if boxes is not None:
+        least = MIN_BOX_SCORE if min_box_score is None else min_box_score
+        person_boxes = PersonBoxes(boxes, least)
+        if person_boxes.num_unsure:
+            typer.echo(
+                f"{boxes}: {person_boxes.num_unsure} boxes of a score below {least:g} "
+                "left out (--min-box-score)",
+                err=True,
+            )
     predictor = Predictor(model, num_threads=threads, flip_test=flip)
     if heatmaps:
         predictor.require_heatmaps()

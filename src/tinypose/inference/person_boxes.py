@@ -16,6 +16,9 @@ from tinypose.inference.inputs import check_box
 PERSON = "person"
 """The category that counts, where there is one of this name in any letters."""
 
+MIN_BOX_SCORE = 0.3
+"""Below it a detector's boxes are of anything."""
+
 
 @dataclass(eq=False, kw_only=True)
 class _Picture:
@@ -30,18 +33,22 @@ class PersonBoxes:
     """Look up the boxes of a picture's people in COCO-style JSON.
 
     ``images`` name the pictures, ``annotations`` give each person's ``bbox`` from
-    the corner of the picture. Crowds are left out, and where ``categories`` name a
-    person, so is all else.
+    the corner of the picture. Crowds and boxes of no size are left out, what a
+    detector gives a lower ``score`` than asked for, and, where ``categories`` name a
+    person, all else.
 
     Args:
         path: The file.
+        min_score: Least ``score``, 0 to 1, of records that have one.
 
     Raises:
-        TinyposeError: no such file, or not of this form.
+        TinyposeError: no such file, not of this form, or several categories of
+            which nothing says which one is the people's.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, min_score: float = MIN_BOX_SCORE) -> None:
         self.path = Path(path)
+        self.num_unsure = 0
         content = read_json(path, "people's boxes")
         pictures: dict[int | str, _Picture] = {}
         self._pictures: dict[tuple[str, ...], _Picture] = {}
@@ -58,17 +65,32 @@ class PersonBoxes:
                     "of one anew"
                 )
         wanted = _people_categories(content, self.path)
+        kinds: set[Any] = set()
         for where, record in _records(content, self.path, "annotations"):
             category = record.get("category_id")
             if is_crowd(record) or (wanted and category not in (None, *wanted)):
                 continue
+            if category is not None and not content.get("categories"):
+                kinds.add(repr(category))
             key = _key(record, "image_id", where)
             if key not in pictures:
                 raise TinyposeError(
                     f"{where}: expected the 'id' of an entry of 'images' as "
                     f"'image_id', found {key!r}"
                 )
-            pictures[key].boxes_xywh.append(_box(record, where))
+            box = _box(record, where)
+            if box is None:
+                continue
+            if _score(record, where) < min_score:
+                self.num_unsure += 1
+                continue
+            pictures[key].boxes_xywh.append(box)
+        if len(kinds) > 1:
+            raise TinyposeError(
+                f"{self.path}: expected 'categories' that name the person, as there "
+                f"are annotations of the 'category_id' {', '.join(sorted(kinds)[:5])}; "
+                'add  "categories": [{"id": 1, "name": "person"}]  with the id of yours'
+            )
 
     def __call__(self, path: Path, image_hw: tuple[int, int]) -> list[FloatArray]:
         """Return the boxes (4,) of a picture's people, in picture pixels.
@@ -112,8 +134,9 @@ def _records(content: Any, path: Path, key: str) -> list[tuple[str, Mapping[str,
         raise TinyposeError(
             f"{path}: expected COCO-style JSON with the lists 'images' and "
             "'annotations', found a list, which does not tell the pictures' names; "
-            "put a detector's results under 'annotations', and under 'images' the "
-            "'id' and 'file_name' of each picture"
+            "put a detector's results under 'annotations', under 'images' the 'id' and "
+            "'file_name' of each picture, and under 'categories' the 'id' and 'name' "
+            "of a person"
         )
     records = content.get(key) if isinstance(content, Mapping) else None
     if not isinstance(records, list):
@@ -167,7 +190,23 @@ def _people_categories(content: Mapping[str, Any], path: Path) -> list[Any]:
     ]
 
 
-def _box(record: Mapping[str, Any], where: str) -> FloatArray:
+def _score(record: Mapping[str, Any], where: str) -> float:
+    """Return how sure a detector is; 1 where nobody says it."""
+    score = record.get("score")
+    if score is None:
+        return 1.0
+    if isinstance(score, bool) or not isinstance(score, (int, float)):
+        raise TinyposeError(
+            f"{where}: expected a number under 'score', found {score!r}"
+        )
+    return float(score)
+
+
+def _box(record: Mapping[str, Any], where: str) -> FloatArray | None:
+    """Return a person's box (4,), None for one of no size."""
+    values = record.get("bbox")
+    if isinstance(values, list) and len(values) == 4 and values[2:] == [0, 0]:
+        return None
     try:
         corner = check_box(record.get("bbox"))  # type: ignore[arg-type]
     except TinyposeError as error:

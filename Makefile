@@ -28,6 +28,6 @@ $(VENV)/%.done: pyproject.toml | $(BIN)/python
 	touch $@
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo 'tinypose needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)'; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo 'tinypose needs Python 3.11 to 3.13; name one: make PYTHON=python3.11 $(MAKECMDGOALS)'; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

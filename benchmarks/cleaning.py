@@ -8,7 +8,8 @@ direction. A label is right within 0.2 torso lengths of where it was. Writes
 results/cleaning.csv: what the cleaning did to moved and to untouched labels,
 and how much of their weight is on right ones, with each two or more teachers
 of the file, with and without each judge; of LSP 1-700, on which the judges
-were trained, and of 701-1000, on which they were not.
+were trained, and of 701-1000, on which they were not. Judges look into boxes of the
+true labels, which are better than those of moved ones.
 """
 
 import argparse

@@ -1,16 +1,17 @@
 r"""Train seven families of fifteen years under one budget, side by side.
 
     python benchmarks/museum.py --runs runs/museum --data lspet=LSPET \
-        --data lsp=LSP:1-700 --val lsp=LSP:701-1000
+        --data lsp=LSP:1-700 --val lsp=LSP:701-1000 --out runs/museum/museum.csv
 
 Same data, same augmentation, same time on the same machine, all stages of a
 cascade included: what an epoch of each family takes is measured first, all of
 them on one machine, and the number of epochs follows (museum_plan.csv, with the
 time of a picture). Whichever machine trains them later, each has the epochs of
 that plan. A run that was interrupted goes on; a family that is finished is not
-trained again. Writes results/museum.csv (a line per family), museum_stages.csv
-(each stage's own answer) and museum_groups.csv (hidden keypoints, small and large
-people, upright to inverted ones).
+trained again. Writes --out (a line per family), by default results/museum.csv,
+which has all of them, and beside it museum_stages.csv (each stage's own answer) and
+museum_groups.csv (hidden keypoints, small and large people, upright to inverted
+ones).
 """
 
 import argparse
@@ -174,6 +175,10 @@ def main() -> None:
             add_lines(plan_path, PLAN_HEADER, [plan(family, arguments).line()])
     if arguments.plan_only:
         return
+    if set(chosen) <= set(finished(arguments.out)):
+        print(
+            f"nothing to train: {arguments.out} has {', '.join(chosen)}; name another"
+        )
     for line in read_lines(plan_path):
         planned = Plan.of_line(line)
         if planned.family in chosen and planned.family not in finished(arguments.out):

@@ -184,6 +184,21 @@ def test_figures_are_means_over_keypoints_that_both_have(pareto) -> None:
     assert np.isnan(result.limbs_no_box)
 
 
+def test_pictures_are_put_anywhere_onto_a_larger_one(pareto) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    corners = []
+    for seed in range(20):
+        canvas, (x, y) = pareto.put_on_canvas(picture, seed)
+        assert canvas.shape == (100, 75, 3)
+        part = canvas[int(y) : int(y) + 40, int(x) : int(x) + 30]
+        assert np.array_equal(part, picture)
+        part[:] = picture.mean(axis=(0, 1)).round()
+        assert (canvas == canvas[0, 0]).all()
+        corners.append((x, y))
+    assert len(set(corners)) > 15
+    assert pareto.put_on_canvas(picture, 3)[1].tolist() == list(corners[3])
+
+
 ROW = {
     "model": "PP",
     "by": "others",

@@ -52,7 +52,10 @@ def test_weights_and_file_are_one_network(name) -> None:
 
 @pytest.mark.parametrize(
     ("config", "model"),
-    [("small_finetune", "small"), ("small", "small"), ("nano", "nano")],
+    [
+        *(("small_finetune", "small"), ("nano_finetune", "nano")),
+        *(("small", "small"), ("nano", "nano")),
+    ],
 )
 def test_another_skeleton_begins_with_the_whole_shipped_network(config, model) -> None:
     changes = ["skeleton=coco", "model.num_keypoints=17"]

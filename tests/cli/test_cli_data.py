@@ -474,8 +474,9 @@ def test_split_writes_what_trains(tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"{outs[0]}: 6 people in 3 pictures" in said
     assert f"{outs[1]}: 4 people in 2 pictures" in said
-    # The command line that it names loads the data.
-    sides = [load_data([part]) for part in re.findall(r"--(?:data|val) (\S+)", said)]
+    # What it names loads the data.
+    specs = re.findall(r"^(?:learn from|hold out)  (\S+)$", said, re.MULTILINE)
+    sides = [load_data([spec]) for spec in specs]
     assert [len(side) for side in sides] == [6, 4]
     before = {person.area: person for person in load_data([spec])}
     for person in [*sides[0], *sides[1]]:

@@ -96,6 +96,7 @@ def test_prints_the_table_and_writes_the_report(fake, capsys):
         "num_people": 6,
         "num_skipped": 0,
         "left_out": [],
+        "boxes": "labelled",
     }
     assert Path("evaluation-first/report.html").stat().st_size > 10_000
 
@@ -112,6 +113,27 @@ def test_options_reach_their_place(fake, capsys):
     assert value["milliseconds_per_person"]["batch_size"] == 3
     assert value["model"]["flip_test"] is True
     assert [entry["threshold"] for entry in value["pck"]["at"]] == [0.2, 0.3]
+
+
+def test_without_boxes_the_person_is_searched(fake, capsys, monkeypatch):
+    seen = []
+    predict = fake.predict_batch
+
+    def search(self, images, boxes_xywh=None):
+        seen.append(boxes_xywh)
+        boxes = [[0, 0, *image.shape[1::-1]] for image in images]
+        return predict(self, images, boxes)
+
+    monkeypatch.setattr(fake, "predict_batch", search)
+    assert _run("runs/a", *DATA, "--search") == 0
+    assert seen and set(seen) == {None}
+    assert "without boxes: each person was searched" in capsys.readouterr().out
+    value = json.loads(Path("evaluation-a/evaluation.json").read_text())
+    assert value["data"]["boxes"] == "none, searched"
+    report = Path("evaluation-a/report.html").read_text()
+    assert "whoever was found in a picture was taken for its person" in report
+    assert _run("runs/a", *DATA) == 0
+    assert Path("evaluation-a-2/evaluation.json").exists()
 
 
 def test_an_evaluation_of_something_else_is_not_replaced(fake, capsys):

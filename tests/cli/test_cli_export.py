@@ -560,6 +560,7 @@ def test_a_file_that_loses_too_much_is_not_written(
 ):
     def measured(path, *_):
         found = {"change": -3.24, "pck": 76.76, "network_pck": 80.0, "data": "some"}
+        found |= {"num_people": 60, "change_low": -5.55, "change_high": -1.04}
         return SimpleNamespace(**found, pck_unit="torso", lines=list)
 
     monkeypatch.setattr(receipt, "make_receipt", measured)
@@ -573,7 +574,8 @@ def test_a_file_that_loses_too_much_is_not_written(
     assert f"who lose, try --precision {others}, or fine-tune" in err
     assert (
         f"{path}: not written: expected at most 1 points of PCK@0.2 lost on some, "
-        "found 3.2 (76.8 % against the network's 80.0 %); most changed by " in err
+        "found 3.2 (76.8 % against the network's 80.0 %; 95 % interval on 60 people: "
+        "1.0 to 5.5); most changed by " in err
     )
     assert " of maps " in err and "--max-drop" in err
     assert list(tmp_path.iterdir()) == []

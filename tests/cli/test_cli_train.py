@@ -291,6 +291,22 @@ def test_no_more_people_are_trained_on_than_asked(
     assert job.training.samples[-1].sample_id.endswith("60")
 
 
+def test_names_that_are_on_one_side_only_are_said(
+    config, tmp_path, capsys, untrained
+) -> None:
+    labels = write_people(tmp_path / "here")
+    own = {"name": "mine", "keypoints": ["Left-Wrist", "Neck", "head-top", "tail"]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
+    options = ["--set", f"skeleton={tmp_path / 'mine.yaml'}", "--out", tmp_path / "run"]
+    few = ["--set", "model.num_keypoints=4", "--data", f"coco={labels}"]
+    code, out, err = run_here(capsys, "train", config, *few, *options)
+    assert code == 0, err
+    said = " ".join((out + err).split())
+    assert "tail, not in the skeleton and left out: " in said
+    left_out = said.partition("left out: ")[2]
+    assert "right_wrist" in left_out and "left_wrist" not in left_out
+
+
 def test_what_spoils_a_training_is_said_at_its_start(
     config, tmp_path, capsys, untrained
 ) -> None:

@@ -373,6 +373,7 @@ def test_plain_values_are_valid_json(make_person, make_predictor, arm_xy):
         "num_people": 1,
         "num_skipped": 0,
         "left_out": [],
+        "boxes": "labelled",
     }
     at = next(entry for entry in value["pck"]["at"] if entry["threshold"] == 0.2)
     assert at["mean"] == pytest.approx(200 / 3, abs=1e-3)

@@ -472,4 +472,4 @@ def test_the_page_is_a_program(tmp_path) -> None:
     )
     assert set(imported.split(", ")) <= set(exported)
     ids = set(re.findall(r'id="(\w+)"', page))
-    assert ids == {"camera", "file", "status", "view", "video"}
+    assert ids == {"camera", "other", "file", "status", "view", "video"}

@@ -66,9 +66,8 @@ def split(
     _say_what_is_left_out(chosen)
     for out, part in ((out_train, training), (out_val, validation)):
         typer.echo(printable(f"{out}: {_count(part)}"))
-    spec = f"coco={{}},images={folder}"
-    options = f"--data {spec.format(out_train)} --val {spec.format(out_val)}"
-    typer.echo(printable(f"train with  {options}"))
+    for what, out in (("learn from", out_train), ("hold out", out_val)):
+        typer.echo(printable(f"{what}  coco={out},images={folder}"))
 
 
 def _check_outputs(out_train: Path, out_val: Path, specs: list[str]) -> None:

@@ -42,6 +42,14 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the mirrored picture.")
     ] = False,
+    search: Annotated[
+        bool,
+        typer.Option(
+            "--search",
+            help="Give no boxes: look for the one person of each picture, as predict "
+            "does.",
+        ),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of a .tflite model.")
     ] = None,
@@ -57,7 +65,8 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Folder of the report; an earlier one in it is replaced. Without "
-            "it, one of another model, of other data or with --flip gets a number.",
+            "it, one of another model, of other data, or made in another way gets a "
+            "number.",
             metavar="DIR",
             show_default="evaluation-MODEL",
         ),
@@ -74,6 +83,7 @@ def evaluate(
     from tinypose.data.sources import load_data
     from tinypose.evaluation import figures, oks
     from tinypose.evaluation.evaluate import evaluate as measure
+    from tinypose.evaluation.found_people import SearchingPredictor
     from tinypose.evaluation.report import write_report
     from tinypose.evaluation.tables import percentage
     from tinypose.inference.predictor import Predictor
@@ -83,7 +93,8 @@ def evaluate(
     oks.require_library()
     figures.require_library()
     with quiet_stderr():  # opening a .keras file starts TensorFlow
-        predictor = Predictor(model, num_threads=threads, flip_test=flip)
+        opened = Predictor(model, num_threads=threads, flip_test=flip)
+    predictor = SearchingPredictor(opened, must_find=False) if search else opened
     samples = load_data(data, limit=limit)
     with progress_bar("evaluating", len(samples)) as show:
 
@@ -123,7 +134,7 @@ def _free_folder(folder: Path, evaluation: "Evaluation") -> Path:
 
     def measured(content: Any) -> tuple[Any, ...]:
         model = {**content["model"], "stated_accuracy": None}
-        return model, content["data"]["description"]
+        return model, content["data"]["description"], content["data"]["boxes"]
 
     wanted = measured(json.loads(json.dumps(evaluation.to_dict())))
     for number in count(1):
@@ -213,6 +224,7 @@ def _totals(evaluation: "Evaluation") -> list[str]:
         f"PCKh@0.5 {pckh} · PCP {percentage(accuracy.pcp.mean)} · "
         f"OKS-AP {percentage(oks.ap)} (AP50 {percentage(oks.ap50)}, "
         f"AP75 {percentage(oks.ap75)}, AR {percentage(oks.ar)})",
+        *(["without boxes: each person was searched"] if evaluation.searched else []),
         f"{timing.total:.1f} ms a person: {timing.load:.1f} to read the picture, "
         f"{timing.predict:.1f} to predict",
     ]

@@ -181,7 +181,9 @@ def require_accuracy(
     text = (
         f"{what}: expected at most {allowed:g} points of {label} lost on "
         f"{receipt.data}, found {-receipt.change:.1f} ({receipt.pck:.1f} % against "
-        f"the network's {receipt.network_pck:.1f} %)"
+        f"the network's {receipt.network_pck:.1f} %; 95 % interval on "
+        f"{receipt.num_people} people: {-receipt.change_high:.1f} to "
+        f"{-receipt.change_low:.1f})"
     )
     if blamed:
         text += f"; most changed by {blamed}; calibrate with people like those who lose"

@@ -365,6 +365,14 @@ def _cache(
     never = [name for name in dataset.skeleton.names if name not in labelled]
     if never:
         text += f", nowhere labelled and masked: {', '.join(never)}"
+    unknown = dict.fromkeys(
+        name
+        for own in {s.labelled_skeleton for s in dataset.samples if s.labelled_skeleton}
+        for name, place in zip(own.names, dataset.skeleton.mapping_to(own), strict=True)
+        if place < 0
+    )
+    if unknown:
+        text += f", not in the skeleton and left out: {', '.join(unknown)}"
     if dataset.num_empty:
         text += f", {dataset.num_empty} without labels left out"
     if dataset.unreadable:

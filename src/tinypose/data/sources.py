@@ -256,6 +256,8 @@ def _match(samples: list[Sample], skeleton: Skeleton, spec: str) -> list[Sample]
         raise TinyposeError(
             f"{spec}: its skeleton ({', '.join(own.names)}) shares "
             f"no keypoint name with the skeleton {skeleton.name!r} "
-            f"({', '.join(skeleton.names)})"
+            f"({', '.join(skeleton.names)}); name one that has them, such as a YAML "
+            f"file of your own:  --set skeleton=FILE --set model.num_keypoints="
+            f"{own.num_keypoints}"
         )
     return [sample.with_skeleton(skeleton) for sample in samples]

@@ -20,6 +20,7 @@ from tinypose.evaluation.bootstrap import (
     resample_pck,
 )
 from tinypose.evaluation.error_kinds import error_kinds
+from tinypose.evaluation.found_people import SearchingPredictor
 from tinypose.evaluation.oks import oks_summary, require_library
 from tinypose.evaluation.pck import (
     FloatArray,
@@ -63,6 +64,8 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure PCK, PCKh, PCP and OKS of a predictor, given the true boxes.
+
+    A ``SearchingPredictor`` gets none: it looks for the one person of each picture.
 
     Keypoints are matched by name. People without a labelled keypoint that the
     model predicts are skipped and counted, and so are those whose picture or
@@ -109,6 +112,7 @@ def evaluate(
         model=predictor.name,
         metadata=predictor.metadata,
         flip_test=predictor.flip_test,
+        searched=isinstance(predictor, SearchingPredictor),
         data=data,
         people=tuple(results),
         num_skipped=len(samples) - len(people),

@@ -213,7 +213,12 @@ def _method(evaluation: Evaluation) -> Html:
             f"{evaluation.num_people:,} evaluated, {skipped:,} without labels, "
             f"{len(evaluation.left_out):,} whose pictures or boxes are of no use",
         ),
-        ("Boxes", f"the labelled ones, padded by {metadata.padding:g}"),
+        (
+            "Boxes",
+            "none: whoever was found in a picture was taken for its person"
+            if evaluation.searched
+            else f"the labelled ones, padded by {metadata.padding:g}",
+        ),
         (
             "PCK",
             f"errors divided by: {references.pck_name}; {unscored:,} people left "

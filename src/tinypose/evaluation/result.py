@@ -157,6 +157,7 @@ class Evaluation:
         model: Name of the model.
         metadata: What the model file says about itself.
         flip_test: Whether each picture's mirror image was averaged in.
+        searched: Whether the model had to find the people by itself.
         data: What the data set was.
         people: Everyone who has a labelled keypoint that the model predicts,
             and a picture and a box of use.
@@ -170,6 +171,7 @@ class Evaluation:
     model: str
     metadata: Metadata
     flip_test: bool
+    searched: bool
     data: str
     people: tuple[PersonResult, ...]
     num_skipped: int
@@ -203,6 +205,7 @@ class Evaluation:
                 "num_people": self.num_people,
                 "num_skipped": self.num_skipped,
                 "left_out": [printable(reason) for reason in self.left_out],
+                "boxes": "none, searched" if self.searched else "labelled",
             },
             "pck": _pck_dict(self),
             "pckh": _pckh_dict(self.accuracy, self.skeleton),

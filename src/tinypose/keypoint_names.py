@@ -13,11 +13,17 @@ _GLUED_SIDES = (
 )
 _SIDE_WORDS = (
     *("links", "linke", "rechts", "rechte", "gauche", "droit", "izquierd", "derech"),
-    *("sinistr", "destr", "esquerd", "direit", "lewy", "lewa", "prawy", "prawa"),
+    *("sinistr", "destr", "esquerd", "direit", "lew", "praw", "lev", "prav"),
     *("vänster", "höger", "venstre", "højre", "høyre", "лев", "прав"),
-    *("左", "右", "왼", "오른"),
+    *("左", "右", "왼", "오른", "좌", "우"),
 )
 """How left and right begin in other languages."""
+
+_SIDE_SHORT_WORDS = {
+    *("sx", "dx", "izq", "der", "esq", "dir", "li", "re"),
+    *("sol", "sağ", "sag", "kiri", "kanan", "trái", "phải"),
+}
+"""Short ones and those that they are cut to: whole words alone."""
 
 
 def plain_name(name: str) -> str:
@@ -28,7 +34,7 @@ def plain_name(name: str) -> str:
     """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
     words = re.sub(r"(?<![A-Za-z])([LR])(?=[A-Z][a-z])", r"\1_", words)
-    parts = re.sub(r"[\s\-_]+", "_", words.lower()).split("_")
+    parts = re.sub(r"[\s\-_.:,;/()\[\]（）]+", "_", words.lower()).strip("_").split("_")
     if len(parts) > 1:
         parts = [_SIDE_LETTERS.get(part, part) for part in parts]
     return "_".join(parts)
@@ -79,4 +85,5 @@ def infer_flip_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def is_side(word: str) -> bool:
     """Return whether a word of a plain name is left or right, in some language."""
-    return word in _MIRRORED or word.startswith((*_SIDE_WORDS, *_SIDES_IN_FULL))
+    is_short = word in _MIRRORED or word in _SIDE_SHORT_WORDS
+    return is_short or word.startswith((*_SIDE_WORDS, *_SIDES_IN_FULL))

@@ -49,13 +49,35 @@ def people(*pictures: Path) -> list[Sample]:
         pytest.param(EARS.with_pairs([]), 0.5, False, id="none, declared"),
         pytest.param(Skeleton(name="x", names=("tip", "base")), 0.5, False, id="none"),
         pytest.param(Skeleton(name="x", names=("left_ear",)), 0.5, False, id="one"),
+        *(
+            pytest.param(Skeleton(name="x", names=names), 0.5, True, id=names[0])
+            for names in (
+                *(("p1", "p2"), ("Keypoint 1", "Keypoint 2"), ("0", "1", "2")),
+                *(("lewe_oko", "prawe_oko"), ("spalla_sx", "spalla_dx")),
+                *(
+                    ("肩(左)", "肩(右)"),
+                    ("levé oko", "pravé oko"),
+                    ("mata kiri", "mata kanan"),
+                ),
+            )
+        ),
+        pytest.param(
+            Skeleton(name="x", names=("p1", "p2"), flip_pairs=()).with_pairs([]),
+            0.5,
+            False,
+            id="numbers, declared",
+        ),
+        pytest.param(
+            Skeleton(name="x", names=("thumb_1", "thumb_2")), 0.5, False, id="joints"
+        ),
     ],
 )
 def test_mirrored_labels(skeleton, flip_probability, told) -> None:
     text = mirror_advice(skeleton, flip_probability)
     assert (text is not None) == told
     if text is not None:
-        assert "'ears' has no flip_pairs for links_ohr, rechts_ohr: in" in text
+        assert skeleton.name in text and "flip_pairs: [[" in text
+        assert all(name in text for name in EARS.names[:2]) == (skeleton is EARS)
         assert "\n" not in text
 
 

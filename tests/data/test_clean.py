@@ -13,6 +13,7 @@ import pytest
 
 from tinypose.data.clean import agreement, clean_samples
 from tinypose.data.sample import Sample, labelled_box
+from tinypose.data.stick_people import stick_people
 from tinypose.data.teachers import Teacher
 from tinypose.skeletons import LSP, Skeleton
 
@@ -124,6 +125,20 @@ CASES = {
     "gap, no teacher": (None, (NAN, NAN), "empty", None, None),
     "gap, no agreement": (None, (30, -30), "empty", None, None),
 }
+
+
+def test_sides_stay_where_they_are_the_same_place() -> None:
+    """Seen from the side, pairs nearly coincide: teachers err about which is which."""
+    (sample,) = stick_people([3])
+    order = sample.skeleton.flip_indices
+    middle = (sample.keypoints_xy + sample.keypoints_xy[order]) / 2
+    for apart, swapped in ((0.05, False), (1.0, True)):
+        keypoints_xy = middle + apart * (sample.keypoints_xy - middle)
+        labelled = replace(
+            sample, keypoints_xy=keypoints_xy, visible=np.full(14, 2, np.uint8)
+        )
+        other = keypoints_xy[order]
+        assert clean(labelled, other, other).swapped == swapped
 
 
 @pytest.mark.parametrize(

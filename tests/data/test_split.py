@@ -89,6 +89,50 @@ def test_pictures_of_one_name_are_told_apart() -> None:
     assert len(before - held_out) <= 4
 
 
+@pytest.mark.parametrize("new", ["attic", "zoo"])
+def test_a_new_folder_of_the_same_names_moves_few(new) -> None:
+    def photos(day: str) -> list[Sample]:
+        return [
+            replace(person, picture=FOLDER / day / f"{number}.png")
+            for number, person in enumerate(stick_people(range(40)))
+        ]
+
+    def places(samples: list[Sample]) -> set[Path]:
+        return {Path(str(sample.picture)) for sample in samples}
+
+    before = places(split_by_picture(photos("kitchen"), 0.25, 0)[1])
+    both = [*photos("kitchen"), *photos(new)]
+    after = places(split_by_picture(both, 0.25, 0)[1])
+    assert len(before) == 10 and len(before - after) <= 4
+
+
+def test_what_belongs_together_stays_together() -> None:
+    frames = [
+        replace(person, picture=FOLDER / f"video_{number % 8}" / f"{number}.png")
+        for number, person in enumerate(stick_people(range(40)))
+    ]
+    training, held_out = split_by_picture(frames, 0.25, 0, by_folder=True)
+    folders = [
+        {Path(str(s.picture)).parent for s in side} for side in (training, held_out)
+    ]
+    assert not folders[0] & folders[1] and len(folders[1]) == 2
+    one = [
+        replace(s, picture=FOLDER / "video" / f"{i}.png") for i, s in enumerate(frames)
+    ]
+    with pytest.raises(TinyposeError, match="found 1 folders of 40 in all"):
+        split_by_picture(one, 0.25, 0, by_folder=True)
+    # Copies of a photo, as Roboflow names them.
+    copies = [
+        replace(s, picture=FOLDER / f"IMG_{i // 4}_jpg.rf.{i:032x}.jpg")
+        for i, s in enumerate(frames)
+    ]
+    training, held_out = split_by_picture(copies, 0.2, 0)
+    sources = [
+        {str(s.picture).split(".rf.")[0] for s in side} for side in (training, held_out)
+    ]
+    assert not sources[0] & sources[1] and len(held_out) == 8
+
+
 def test_a_file_of_two_names_is_one_picture(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text(name)

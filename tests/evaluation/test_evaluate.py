@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinypose.data.stick_people import stick_people
 from tinypose.errors import MissingDependencyError, TinyposeError, UsageError
 from tinypose.evaluation import oks
 from tinypose.evaluation.evaluate import evaluate
@@ -316,20 +317,21 @@ def test_scores_rank_the_poses_for_average_precision(
 
 def test_oks_has_the_sigmas_of_the_data(make_person, make_predictor, arm_xy):
     """Models of any skeleton are judged alike on the same labels."""
-    off = arm_xy + 3
-    own = replace(make_person().skeleton, name="own", oks_sigmas=(0.02,) * 4)
+    (drawn,) = stick_people([1])
+    own = replace(AI_CHALLENGER, name="own", oks_sigmas=(0.5,) * 14)
     found = []
-    for skeleton in (make_person().skeleton, own):
-        predictor = make_predictor([off], skeleton=skeleton)
-        result = evaluate(predictor, [make_person()])
+    for skeleton in (AI_CHALLENGER, own):
+        predictor = make_predictor([drawn.keypoints_xy + 3], skeleton=skeleton)
+        result = evaluate(predictor, [drawn])
         found.append((result.accuracy.oks.mean, result.accuracy.sigmas_of))
-    assert found[0] == found[1] and found[0][1] == "arm"
-    # The model's, where the data have none.
-    plain = replace(make_person().skeleton, oks_sigmas=())
-    person = replace(make_person(), skeleton=plain)
-    result = evaluate(make_predictor([off], skeleton=own), [person])
-    assert result.accuracy.sigmas_of == "own"
-    assert result.accuracy.oks.mean < found[0][0]
+    assert found[0] == found[1] and found[0][1] == "ai_challenger"
+    # The model's, where the data have none, or those of another file.
+    arm = make_person().skeleton
+    sharp = replace(arm, name="sharp", oks_sigmas=(0.02,) * 4)
+    for sigmas in ((), (0.1,) * 4):
+        person = replace(make_person(), skeleton=replace(arm, oks_sigmas=sigmas))
+        result = evaluate(make_predictor([arm_xy + 3], skeleton=sharp), [person])
+        assert result.accuracy.sigmas_of == "sharp"
 
 
 def test_thresholds_can_be_chosen_and_hold_the_headline(

@@ -41,3 +41,12 @@ def test_a_judge_of_other_keypoints_is_an_error(make_person, make_predictor):
     message = "mine: expected a model with keypoints of 'arm' .*found only left_knee"
     with pytest.raises(TinyposeError, match=message):
         judge_people(predictor, [make_person()], name="mine")
+
+
+def test_a_judge_says_nothing_of_what_it_hardly_sees(
+    make_person, make_predictor, arm_xy
+):
+    predictor = make_predictor([arm_xy] * 2, scores=[0.9, 0.05])
+    said = judge_people(predictor, [make_person()] * 2, name="judge").keypoints_xy
+    np.testing.assert_allclose(said[0], arm_xy, atol=1e-4)
+    assert np.isnan(said[1]).all()

@@ -39,6 +39,13 @@ def split(
     seed: Annotated[
         int, typer.Option(min=0, help="Another one holds out other pictures.")
     ] = 0,
+    by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--by-folder",
+            help="Keep all pictures of a folder together, such as a video's frames.",
+        ),
+    ] = False,
 ) -> None:
     """Divide labelled people by picture, to train on some and measure on others.
 
@@ -58,7 +65,9 @@ def split(
     samples = load_data(chosen)
     require_one_skeleton(samples)
     folder = labels_folder(samples, out_train, out_val)
-    training, validation = split_by_picture(samples, val_share, seed)
+    training, validation = split_by_picture(
+        samples, val_share, seed, by_folder=by_folder
+    )
     # Both or neither: a half of a new division would not fit an old other half.
     with atomic_path(out_train) as first, atomic_path(out_val) as second:
         write_coco(first, training, folder)

@@ -1,11 +1,15 @@
 """What to tell before training: labels that mirror wrongly, pictures held out badly."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tinypose.data.sample import Sample
+from tinypose.keypoint_names import plain_names
 from tinypose.skeletons import Skeleton, unpaired_sides
+
+_NUMBERED = re.compile(r"(p|k|j|kp|pt|point|keypoint|joint|landmark|node)?_?\d+")
 
 
 def training_advice(
@@ -30,12 +34,23 @@ def training_advice(
 def mirror_advice(skeleton: Skeleton, flip_probability: float) -> str | None:
     """Return what to do where mirrored pictures get wrong labels, if they do.
 
-    Names that speak of left or right but make no pair stay with their places; whoever
-    declares that there are no pairs at all knows.
+    Names that speak of left or right but make no pair stay with their places, and so
+    do mere numbers, which say nothing of sides; whoever declares that there are no
+    pairs at all knows.
     """
     names = unpaired_sides(skeleton)
     is_told = skeleton.declares_pairs and not skeleton.flip_pairs
-    if not flip_probability or not names or is_told or skeleton.num_keypoints < 2:
+    if not flip_probability or is_told or skeleton.num_keypoints < 2:
+        return None
+    numbered = all(map(_NUMBERED.fullmatch, plain_names(skeleton.names)))
+    if not names and not skeleton.flip_pairs and numbered:
+        return (
+            f"the skeleton {skeleton.name!r} has numbers for names and no flip_pairs: "
+            "in mirrored pictures every keypoint keeps its number; where some are the "
+            "left and the right of something, pair them in the skeleton's YAML file, "
+            "as in  flip_pairs: [[p1, p2]]; where none are, say so with  flip_pairs: []"
+        )
+    if not names:
         return None
     return (
         f"the skeleton {skeleton.name!r} has no flip_pairs for {_few(names)}: in "

@@ -121,7 +121,7 @@ def _clean(sample: Sample, said: FloatArray, tolerance: float) -> CleanedSample:
     agreed_xy, spread = agreement(said, limit)
     alone_xy = _alone(said, agreed_xy, limit)
     opinion = _Opinion(said, agreed_xy, spread, alone_xy, limit)
-    swapped = _is_swapped(sample, agreed_xy)
+    swapped = _is_swapped(sample, agreed_xy, limit)
     start = _swap(sample) if swapped else sample
     actions = _decide(start, opinion)
     after = _apply(start, opinion, actions)
@@ -237,8 +237,12 @@ def _reference(sample: Sample, said: FloatArray) -> float:
     return max(float(np.median(known)), floor) if known else floor
 
 
-def _is_swapped(sample: Sample, agreed_xy: FloatArray) -> bool:
-    """Return whether the labels fit much better with left and right swapped."""
+def _is_swapped(sample: Sample, agreed_xy: FloatArray, limit: float) -> bool:
+    """Return whether the labels fit much better with left and right swapped.
+
+    Labels that are within ``limit`` pixels as they are, as those of people seen from
+    the side may be either way, stay.
+    """
     order = sample.skeleton.flip_indices
     paired = order != np.arange(len(order))
     flip_xy, flip_visible = sample.keypoints_xy[order], sample.visible[order]
@@ -252,7 +256,7 @@ def _is_swapped(sample: Sample, agreed_xy: FloatArray) -> bool:
         return False
     straight = np.linalg.norm(agreed_xy - sample.keypoints_xy, axis=-1)[used].sum()
     crossed = np.linalg.norm(agreed_xy - flip_xy, axis=-1)[used].sum()
-    return bool(crossed < SWAP_GAIN * straight)
+    return bool(crossed < SWAP_GAIN * straight and straight > limit * used.sum())
 
 
 def _alone(said: FloatArray, agreed_xy: FloatArray, limit: float) -> FloatArray:

@@ -15,6 +15,9 @@ from tinypose.skeletons import (
 )
 
 Pair = tuple[str, str]
+CROWD_POSE_SIGMA = 0.079
+"""Of the neck and the head's top in CrowdPose's evaluation."""
+
 PAIRS = "flip_pairs"
 """A key of ours: pairs of positions, counted from 1, that swap in mirrored pictures."""
 
@@ -161,10 +164,14 @@ def _edges(names: tuple[str, ...], edges: Any) -> tuple[Pair, ...]:
 
 
 def _sigmas(names: tuple[str, ...]) -> tuple[float, ...]:
-    """Return measured sigmas where one built-in skeleton has every keypoint."""
-    for skeleton in (AI_CHALLENGER, COCO):
-        if set(names) <= set(skeleton.names):
-            return tuple(skeleton.oks_sigmas[skeleton.index(name)] for name in names)
+    """Return measured sigmas where all keypoints are COCO's, a neck or a head's top.
+
+    CrowdPose gives these two 0.079 and the others those of COCO.
+    """
+    known = dict(zip(COCO.names, COCO.oks_sigmas, strict=True))
+    known |= dict.fromkeys(("head_top", "neck"), CROWD_POSE_SIGMA)
+    if set(names) <= set(known):
+        return tuple(known[name] for name in names)
     return ()
 
 

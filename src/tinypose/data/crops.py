@@ -279,7 +279,8 @@ class CropDataset:
             return _Region(warp_image(image, to_region, hw), to_region)
         part = image[low[1] : high[1], low[0] : high[0]]
         to_region = np.column_stack([np.eye(2), -low.astype(np.float64)])
-        return _Region(np.ascontiguousarray(part), to_region)
+        # A view would keep the whole picture in memory.
+        return _Region(part.copy(), to_region)
 
 
 def _place(sample: Sample) -> tuple[Any, bytes]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypose.data.sample import Sample
+from tinypose.data.selection import spread_evenly
 from tinypose.geometry import FloatArray
 from tinypose.images import Image, warp_image
 from tinypose.skeletons import Skeleton
@@ -102,7 +103,8 @@ def facing_surprise(
     folds = np.arange(len(labels)) % _FOLDS
     believed = np.empty(len(labels))
     for fold in range(_FOLDS):
-        others = np.flatnonzero(folds != fold)[:_MAX_FIT]
+        others = np.flatnonzero(folds != fold)
+        others = others[spread_evenly(len(others), _MAX_FIT)]
         believed[folds == fold] = _ridge(
             features[others], labels[others], features[folds == fold]
         )
@@ -119,7 +121,7 @@ def _trunk_corners(skeleton: Skeleton) -> NDArray[np.intp] | None:
 
 def _components(patches: NDArray[np.uint8]) -> FloatArray:
     """Return the principal components (num_people, <= 60) of the patches."""
-    sample = _normalised(patches[:_MAX_FIT])
+    sample = _normalised(patches[spread_evenly(len(patches), _MAX_FIT)])
     mean = sample.mean(axis=0)
     sample -= mean
     variances, axes = np.linalg.eigh((sample.T @ sample / len(sample)).astype(float))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,45 +11,58 @@ from tinypose.data.advice import picture_key
 from tinypose.data.sample import Sample
 from tinypose.errors import TinyposeError
 
+_COPY = re.compile(r"\.rf\.[0-9a-zA-Z]{16,}(?=\.)")
+"""What Roboflow puts into the names of its copies of a picture."""
+
 
 def split_by_picture(
-    samples: Sequence[Sample], share: float, seed: int
+    samples: Sequence[Sample], share: float, seed: int, *, by_folder: bool = False
 ) -> tuple[list[Sample], list[Sample]]:
     """Divide people into two sets that share no picture.
 
-    The seed and the pictures' names without their folders decide, so labels that are
-    added later, in whatever folder, move few pictures to the other side. Of pictures
-    of one name, their order by folder tells which is which.
+    The seed, the pictures' names and those of the folders that they lie in decide, so
+    labels that are added later move few pictures to the other side. The copies that
+    Roboflow makes of a picture, ``NAME.rf.HASH.jpg``, stay together.
 
     Args:
         samples: People in picture files.
         share: Of the pictures that the second set gets, 0..1; one at least.
         seed: Another one holds out other pictures.
+        by_folder: Keep all pictures of a folder together, such as frames of a video.
 
     Returns:
         The people of the first and of the second set, in their order.
 
     Raises:
-        TinyposeError: there is only one picture, or the share leaves none.
+        TinyposeError: there is only one picture or folder, or the share leaves none.
     """
     keys = [picture_key(Path(str(sample.picture))) for sample in samples]
     places: dict[tuple[int, int] | str, tuple[str, ...]] = {}
     for key, sample in zip(keys, samples, strict=True):
         place = Path(os.path.abspath(str(sample.picture))).parts
         places[key] = min(places.get(key, place), place, key=_order)
-    count = max(round(share * len(places)), 1)
-    if count >= len(places):
-        raise TinyposeError(
-            f"expected pictures for both sets, found {len(places)} in all, of which "
-            f"{count} would be held out; label more or hold out a smaller share"
-        )
+    together: dict[tuple[str, ...], list[tuple[int, int] | str]] = {}
+    for key, place in places.items():
+        last = () if by_folder else (_COPY.sub("", place[-1]),)
+        together.setdefault((*place[:-1], *last), []).append(key)
     numbers: Counter[str] = Counter()
     ranks = {}
-    for key in sorted(places, key=lambda key: _order(places[key])):
-        name = places[key][-1]
-        ranks[key] = _rank(f"{name}/{numbers[name]}" if numbers[name] else name, seed)
+    for unit in sorted(together, key=_order):
+        name = "/".join(unit[-2:])
+        ranks[unit] = _rank(f"{name}/{numbers[name]}" if numbers[name] else name, seed)
         numbers[name] += 1
-    held_out = set(sorted(ranks, key=lambda key: ranks[key])[:count])
+    count = max(round(share * len(places)), 1)
+    held_out: set[tuple[int, int] | str] = set()
+    for unit in sorted(ranks, key=lambda unit: ranks[unit]):
+        if len(held_out) < count:
+            held_out.update(together[unit])
+    if len(held_out) == len(places):
+        what = f"{len(together)} folders of " if by_folder else ""
+        raise TinyposeError(
+            f"expected pictures for both sets, found {what}{len(places)} in all, of "
+            f"which {len(held_out)} would be held out; label more or hold out a "
+            "smaller share"
+        )
     return (
         [s for key, s in zip(keys, samples, strict=True) if key not in held_out],
         [s for key, s in zip(keys, samples, strict=True) if key in held_out],

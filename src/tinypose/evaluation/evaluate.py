@@ -44,7 +44,7 @@ from tinypose.evaluation.result import (
     limb_keypoints,
 )
 from tinypose.inference.pose import Pose
-from tinypose.skeletons import Skeleton
+from tinypose.skeletons import SKELETONS, Skeleton
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.5)
 HEAD_THRESHOLD = 0.5
@@ -297,9 +297,12 @@ def _sigmas(data: Sequence[Skeleton], model: Skeleton) -> tuple[FloatArray, str]
     """Return the OKS sigmas (num_keypoints,) of the model's keypoints, and whose.
 
     They are the data's, so that models of any skeleton compare on the same labels;
-    the model's own for what the data have none, or several.
+    the model's own for what the data have none, or several, and where somebody has
+    written them down for a skeleton of their own.
     """
-    if len(data) != 1 or not data[0].oks_sigmas:
+    known = SKELETONS.values()
+    is_own = model.oks_sigmas and model not in known
+    if len(data) != 1 or not data[0].oks_sigmas or (is_own and data[0] not in known):
         return model.sigmas, model.name
     places = data[0].mapping_to(model)
     return np.where(places >= 0, data[0].sigmas[places], model.sigmas), data[0].name

@@ -12,6 +12,7 @@ from tinypose.evaluation.pck import MIN_REFERENCE
 from tinypose.geometry import FloatArray
 from tinypose.images import Image
 from tinypose.inference.pose import Pose
+from tinypose.inference.search import LEAST_SCORE
 from tinypose.metadata import Metadata
 from tinypose.skeletons import Skeleton
 
@@ -135,7 +136,11 @@ def judge_people(
         except TinyposeError:
             pass  # of no use to training either; data check names it
         else:
-            said[row, known] = pose.keypoints_xy[positions[known]]
+            # What it hardly sees it does not say.
+            seen = pose.scores[positions[known]] >= LEAST_SCORE
+            said[row, known] = np.where(
+                seen[:, None], pose.keypoints_xy[positions[known]], np.nan
+            )
         if progress:
             progress(row + 1)
     return Teacher(name=name, keypoints_xy=said)

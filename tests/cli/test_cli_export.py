@@ -700,3 +700,18 @@ def test_without_the_interpreter_it_gets_none(run, tmp_path, capsys, monkeypatch
     )
     assert code == 1 and "--receipt: running it as a microcontroller does" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_shipped_weights_become_a_folder_for_microcontrollers(tmp_path, capsys):
+    """``tiny`` ships in float32: it is exported anew, as a run would be."""
+    options = ["--to", tmp_path / "firmware", "--target", "micro"]
+    code, _, err = tinypose(capsys, "export", "tiny", *options)
+    assert code == 2 and "--target micro: expected --calibrate NAME=PATH" in err
+    given = ["--calibrate", "stick_people:1-20", "--data", "stick_people:21-24"]
+    code, out, err = tinypose(capsys, "export", "tiny", *options, *given)
+    assert code == 0, err
+    assert "before the C decoder, which moves peaks by quarter cells" in out
+    assert (tmp_path / "firmware" / "tinypose_decode.c").exists()
+    metadata = read_metadata(tmp_path / "firmware")
+    assert (metadata.name, metadata.precision) == ("tiny", "int8")

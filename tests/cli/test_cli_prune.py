@@ -514,6 +514,12 @@ def test_other_targets_are_refused(text):
         (["--target", "sparsity=100%"], 2, "expected a sparsity below 100%"),
         (["--target", "sparsity=0.5"], 2, "a sparsity has neither"),
         (["--target", "macs=100"], 1, "expected a target that pruning can reach"),
+        # Before the first of three rounds is trained.
+        (
+            ["--target", "macs=100", "--rounds", 3],
+            1,
+            "expected a target that pruning can reach",
+        ),
         (["--target", "macs=1M", "--importance", "luck"], 2, "expected taylor"),
         (["--target", "macs=1M", "--data", "lsp=nowhere"], 1, "nowhere"),
         (
@@ -531,7 +537,15 @@ def test_other_targets_are_refused(text):
         (["--target=macs=1M", "--set=family=deeppose"], 2, "expected family as the"),
     ],
     ids=[
-        *("above", "all_zeros", "rounds", "out_of_reach", "importance", "data"),
+        *(
+            "above",
+            "all_zeros",
+            "rounds",
+            "out_of_reach",
+            "in_rounds",
+            "importance",
+            "data",
+        ),
         *("epochs", "channels", "stacks", "skeleton", "family"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from tinypose.cli.main import main
 from tinypose.errors import UsageError
+from tinypose.export import web
 from tinypose.export.web import MODEL, PAGES, export_web
 from tinypose.inference.predictor import Predictor
 from tinypose.metadata import read_metadata, replace_metadata
@@ -45,6 +46,27 @@ def test_an_earlier_export_is_replaced(tmp_path: Path) -> None:
     export_web(shipped()["nano"], tmp_path, name="first")
     export_web(shipped()["nano"], tmp_path, name="second")
     assert read_metadata(tmp_path / MODEL).name == "second"
+
+
+def test_an_export_of_an_earlier_version_is_replaced(tmp_path, monkeypatch) -> None:
+    export_web(shipped()["nano"], tmp_path)
+    earlier = contents(tmp_path)
+    page = web._page
+
+    def later(name: str) -> str:
+        text = page(name).rpartition("\n")[0].rpartition("\n")[0] + "\n// newer\n"
+        return text + web._seal(name, text)
+
+    monkeypatch.setattr(web, "_page", later)
+    export_web(shipped()["nano"], tmp_path)
+    assert all(contents(tmp_path)[page] != earlier[page] for page in PAGES)
+
+
+def test_a_model_alone_is_somebody_s(tmp_path: Path) -> None:
+    shutil.copyfile(shipped()["nano"], tmp_path / MODEL)
+    with pytest.raises(UsageError, match=f"found '{MODEL}' in it"):
+        export_web(shipped()["tiny"], tmp_path)
+    assert read_metadata(tmp_path / MODEL).name == "nano"
 
 
 @pytest.mark.parametrize("name", ["app.js", *PAGES])

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -165,6 +166,24 @@ def test_only_what_a_run_needs_is_in_the_array(exported, models):
     starts = [b._tab.Vector(b._tab.Offset(4)) for b in buffers if b.DataLength()]
     assert len(starts) > 10
     assert not any(start % 16 for start in starts)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_what_was_built_here_is_built_anew_for_a_board(exported, tmp_path):
+    folder = tmp_path / "micro"
+    shutil.copytree(exported[0], folder)
+
+    def make(*arguments):
+        return subprocess.run(
+            ["make", "-C", str(folder), *arguments], capture_output=True, text=True
+        )
+
+    assert make("board").returncode == 0
+    assert " -c " not in make("board").stdout
+    again = make("board", "CFLAGS=-Os")
+    assert again.returncode == 0 and "-Os" in again.stdout
+    # No such compiler: what the other one made does not pass for its work.
+    assert make("board", "CC=no-such-compiler").returncode != 0
 
 
 def test_the_operators_are_the_resolver_s(exported):

@@ -40,6 +40,19 @@ def test_a_crop_s_time_is_its_share_of_a_batch(monkeypatch):
     assert set(given) == {4}
 
 
+def test_tensorflow_takes_one_thread_like_the_others(dot_models, monkeypatch):
+    seen = {}
+    run = footprint.subprocess.run
+
+    def spy(command, **options):
+        seen.update(options["env"])
+        return run(command, **options)
+
+    monkeypatch.setattr(footprint.subprocess, "run", spy)
+    measure_footprint(dot_models("complete"))
+    assert seen["TF_NUM_INTRAOP_THREADS"] == seen["TF_NUM_INTEROP_THREADS"] == "1"
+
+
 def test_what_does_not_run_is_one_line(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(b"nonsense")

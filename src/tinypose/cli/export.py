@@ -175,7 +175,8 @@ def export(
     if kind == "micro":
         # A microcontroller computes in nothing else.
         precision = "int8"
-        if is_exported(run):
+        trained = _has_weights(run) and (calibrate or receipt or not _is_int8(run))
+        if is_exported(run) and not trained:
             _refuse({"--calibrate": calibrate}, {"--calibrate"}, "an exported file")
             _refuse({"--receipt": receipt}, {"--receipt"}, "an exported file")
             shown = data or [DEFAULT_DATA]
@@ -244,6 +245,21 @@ def _given(
         )
     given = {"name": name, "licence": licence, "refinement": refinement}
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _has_weights(run: Path) -> bool:
+    """Return whether this is a shipped model with weights to export anew."""
+    from tinypose.weights import is_shipped, shipped_weights
+
+    return is_shipped(run) and str(run) in shipped_weights()
+
+
+def _is_int8(run: Path) -> bool:
+    """Return whether a shipped model's own file computes in eight bits."""
+    from tinypose.inference.inputs import find_model
+    from tinypose.metadata import CALIBRATED, read_metadata
+
+    return read_metadata(find_model(run)).precision in CALIBRATED
 
 
 def _check_precision(precision: str, calibrate: list[str] | None) -> None:

@@ -169,9 +169,11 @@ class ExportJob:
             return self.calibrate
         files = RunDir(self.run)
         if not files.run.exists():
+            is_micro = self.kind == "micro"
+            what = "--target micro" if is_micro else f"--precision {self.precision}"
             raise UsageError(
-                f"--precision {self.precision}: expected --calibrate NAME=PATH, a part "
-                "of the training data from which the ranges of all values are taken"
+                f"{what}: expected --calibrate NAME=PATH, a part of the training data "
+                "from which the ranges of all values are taken"
             )
         return tuple(files.read_run()["data"])
 
@@ -187,6 +189,11 @@ class ExportJob:
                 f"pictures ({batch}, {height}, {width}, 3) in, {metadata.output} out"
             )
         _report_agreement(check.agreement)
+        if check.micro is not None and not self.receipt:
+            typer.echo(
+                "  (before the C decoder, which moves peaks by quarter cells; "
+                "--receipt measures the folder)"
+            )
         if check.receipt is None:
             remove_receipt(self.to)
         else:

@@ -162,12 +162,24 @@ class PruneJob:
 
         Raises:
             UsageError: it costs no more than the target already.
+            TinyposeError: no pruning brings it there.
         """
-        cost = measure(*_network(self.run))
+        from tinypose.compression.pruning import require_reachable
+
+        net, metadata = _network(self.run)
+        cost = measure(net, metadata)
         if cost <= self.target.value:
             raise UsageError(
                 f"--target {self.target.kind}: expected less than {self.run} has, "
                 f"{cost:,.4g}, found {self.target.value:,.4g}"
+            )
+        if self.rounds > 1:
+            # One round finds out at once; of several, the last would.
+            require_reachable(
+                net,
+                lambda smaller: measure(smaller, metadata),
+                self.target.value,
+                cost=SAVES[self.target.kind],
             )
         return cost
 

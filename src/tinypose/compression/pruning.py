@@ -122,6 +122,30 @@ def choose_channels(
     raise TinyposeError(_out_of_reach(most, costs[-1], (min_channels, divisor)))
 
 
+def require_reachable(
+    net: keras.Model,
+    measure: Callable[[keras.Model], float],
+    target: float,
+    *,
+    cost: str = "macs",
+    min_channels: int = MIN_CHANNELS,
+    divisor: int = DIVISOR,
+) -> None:
+    """Check that ``shrink_to`` can bring a network to a target, whatever the scores.
+
+    Raises:
+        TinyposeError: with the fewest channels that may stay it costs more.
+    """
+    groups = find_channels(net).prunable
+    scores = {name: np.ones(group.size) for name, group in groups.items()}
+    order = removal_order(
+        net, scores, cost=cost, min_channels=min_channels, divisor=divisor
+    )
+    least = float(measure(prune_channels(net, kept_after(scores, order))))
+    if not least <= target:
+        raise TinyposeError(_out_of_reach(target, least, (min_channels, divisor)))
+
+
 def shrink_to(
     net: keras.Model,
     scores: Mapping[str, ArrayLike],
@@ -192,8 +216,7 @@ def _out_of_reach(target: float, least: float, floors: tuple[int, int]) -> str:
     return (
         f"expected a target that pruning can reach, at least {least_text}, found "
         f"{found}: a pruned group keeps at least {floors[0]} channels and a multiple "
-        f"of {floors[1]}; raise the target, lower min_channels or divisor, or train "
-        "a smaller configuration"
+        f"of {floors[1]}; raise the target or train a smaller configuration"
     )
 
 

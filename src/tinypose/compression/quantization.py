@@ -4,7 +4,9 @@
 rounds what the TensorFlow Lite converter will round: weights, batch norm folded
 into them, one scale per output channel; and each activation that a fused
 operation hands on, one scale per tensor. The gradient passes the rounding as if
-it were not there, so the weights can settle where rounding does least harm.
+it were not there, so the weights can settle where rounding does least harm. Of a
+batch norm that cannot be folded, as behind an activation or an addition, the result
+alone is rounded here; the converter rounds its scale and its shift, too.
 
 References:
     Jacob et al., "Quantization and training of neural networks for efficient

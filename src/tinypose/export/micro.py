@@ -41,7 +41,7 @@ MAX_STEPS = 1
 MAX_REACH = 2**23
 """Bound of cells times pixels along an axis: see ``tinypose_heatmaps_t``."""
 
-_BUILT = ("decode_test", "libtinypose_decode.a")
+_BUILT = ("build.flags", "decode_test", "libtinypose_decode.a")
 
 
 @dataclass(frozen=True, kw_only=True)

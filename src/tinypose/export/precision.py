@@ -6,8 +6,9 @@
     Weights of half the size; they are widened when the file is loaded, and a
     phone's graphics processor computes with them as they are.
 ``dynamic``
-    Weights in eight bits, activations in float32: a quarter of the size, and
-    nothing has to be calibrated.
+    Weights in eight bits. Activations are float32 between operators, and rounded to
+    eight bits inside convolutions and dense layers, each with its range of the
+    moment: a quarter of the size, and nothing has to be calibrated.
 ``int8``
     Weights, one scale per output channel, and activations in eight bits: the
     fastest on CPUs with instructions for it, and all that microcontrollers take.

@@ -1,5 +1,6 @@
 """Write a folder for browsers: a page, a module and an exported file."""
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tinypose.metadata import Metadata, read_metadata, replace_metadata
 
 MODEL = "model.tflite"
 PAGES = ("index.html", "tinypose.js")
-"""Written as they are here, whatever the model."""
+"""Written as they are here, whatever the model, and sealed."""
 
 _SOURCES = files("tinypose.export") / "web_sources"
 
@@ -82,15 +83,27 @@ def _require_usable(model: Path) -> Metadata:
 
 
 def _page(name: str) -> str:
-    return (_SOURCES / name).read_text("utf-8")
+    """Return a page as it is written: its last line says that nobody changed it."""
+    text = (_SOURCES / name).read_text("utf-8")
+    return text + _seal(name, text)
+
+
+def _seal(name: str, text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    mark = f"written by tinypose: {digest}"
+    return f"<!-- {mark} -->\n" if name.endswith(".html") else f"// {mark}\n"
 
 
 def _foreign(folder: Path, found: Sequence[str]) -> list[str]:
     """Return the files that are not of an export, or were changed since."""
-    return [name for name in found if name != MODEL and not _is_own(folder, name)]
+    own = [name for name in found if _is_own(folder, name)]
+    # Beside pages alone the model is theirs.
+    return [name for name in found if name not in own and not (own and name == MODEL)]
 
 
 def _is_own(folder: Path, name: str) -> bool:
+    """Return whether a page is as some version wrote it."""
     if name not in PAGES:
         return False
-    return (folder / name).read_text("utf-8", "replace") == _page(name)
+    lines = (folder / name).read_text("utf-8", "replace").splitlines(keepends=True)
+    return bool(lines) and lines[-1] == _seal(name, "".join(lines[:-1]))

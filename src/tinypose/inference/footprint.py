@@ -25,6 +25,8 @@ from tinypose.micro_folder import read_micro_folder
 WARM_UP, RUNS = 10, 100
 """Runs before the measurement, and its runs."""
 
+_TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
@@ -56,6 +58,8 @@ def measure_footprint(path: str | Path) -> Footprint:
     # It shall import the same package, from wherever this one was.
     paths = [str(Path(tinypose.__file__).parents[1]), os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # The other runtimes are told by ``open_backend``; TensorFlow listens to these.
+    environment |= dict.fromkeys(_TENSORFLOW_THREADS, "1")
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1][:300]

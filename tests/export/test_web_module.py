@@ -296,22 +296,28 @@ def test_the_search_ends_where_that_of_python_ends(node, person, size) -> None:
 
 
 @needs_node
-def test_a_person_is_followed_as_in_python(node) -> None:
+@pytest.mark.parametrize("box", [None, [48, 42, 66, 110]], ids=["anyone", "chosen"])
+def test_a_person_is_followed_as_in_python(node, box) -> None:
     people = [
         *([50 + 4 * index, 40, 60, 120] for index in range(12)),
         *([300, 60, 60, 120] for _ in range(8)),  # a cut to somebody else
         *([-900, 60, 60, 120] for _ in range(7)),  # nobody
         *([80, 60, 60, 120] for _ in range(3)),
     ]
+    if box:
+        # Hidden, back, beside somebody else; gone for good.
+        people[4:7] = [[-900, 60, 60, 120]] * 3
+        people[9:11] = [[150, 60, 60, 120]] * 2
     found = node(
         f"const people = {json.dumps(people)}; const fake = new Fake(); "
-        "const tracker = new Tracker(fake); const poses = []; "
+        f"const tracker = new Tracker(fake, {{box: {json.dumps(box)}}}); "
+        "const poses = []; "
         "for (const [index, person] of people.entries()) { fake.person = person; "
         "poses.push(await tracker.predict({width: 400, height: 300}, index / 25)); } "
         "return poses"
     )
     fake = Fake()
-    tracker = Tracker(fake)
+    tracker = Tracker(fake, box_xywh=box)
     image = np.zeros((300, 400, 3), np.uint8)
     for index, (person, pose_of_js) in enumerate(zip(people, found, strict=True)):
         fake.person = person

@@ -28,6 +28,8 @@ const LOST_SHARE = 0.7;
 const LEARN = 0.1;
 const SEARCH_EVERY = 5;
 const LOOK_AROUND_EVERY = 10;
+const KEEP_CHOSEN = 10;
+const NEARBY = 0.5;
 const SAME_PERSON = 0.2;
 const MARGIN = 0.2;
 const FOLLOW = 0.4;
@@ -165,17 +167,25 @@ export class Predictor {
   }
 }
 
-/** Follows one person from frame to frame, and steadies the keypoints. */
+/**
+ * Follows one person from frame to frame, and steadies the keypoints.
+ *
+ * With `box`, of the first frame, it is that person, who is waited for where they are
+ * hidden; for several people, make a tracker of each.
+ */
 export class Tracker {
-  constructor(predictor, {smooth = true} = {}) {
+  constructor(predictor, {smooth = true, box = null} = {}) {
     this.predictor = predictor;
     this.filter = smooth ? new OneEuroFilter() : null;
     this.reset();
+    this.box = box && [box[0], box[1], Math.max(box[2], 1), Math.max(box[3], 1)];
+    this.isChosen = box !== null;
   }
 
   /** Forget the person: the next frame is searched. */
   reset() {
     this.box = this.seen = null;
+    this.isChosen = false;
     this.framesLost = 0;
     this.framesFollowed = 0;
     this.usualScore = 0;
@@ -190,8 +200,17 @@ export class Tracker {
    */
   async predict(frame, seconds) {
     const followed = await this.follow(frame);
-    const pose = followed ? await this.lookAround(frame, followed) : await this.look(frame);
-    const found = followed !== null || !this.isLost(pose);
+    let pose;
+    let found = true;
+    if (followed) {
+      pose = await this.lookAround(frame, followed);
+    } else if (this.isChosen) {
+      pose = await this.lookNearby(frame);
+      found = !this.isLost(pose) && this.isSame(pose);
+    } else {
+      pose = await this.look(frame);
+      found = !this.isLost(pose);
+    }
     const isSame = this.isSame(pose) || pose === followed && !personBox(pose.keypoints);
     if (this.filter && !(found && isSame)) {
       this.filter.reset();  // the keypoints of two people have no mean
@@ -219,7 +238,9 @@ export class Tracker {
       return null;
     }
     const pose = await this.predictor.predict(frame, this.box);
-    return this.isLost(pose) ? null : pose;
+    // A neighbour in the same crop may be easier to see than the chosen person.
+    const isOther = this.isChosen && this.seen && !this.isSame(pose);
+    return isOther || this.isLost(pose) ? null : pose;
   }
 
   /* A weak model can creep, box by box, onto a part of the person, and be content. */
@@ -228,7 +249,25 @@ export class Tracker {
       return pose;
     }
     const other = await this.predictor.predict(frame);
-    return other.score > CLEARLY_BETTER * pose.score ? other : pose;
+    const mayChange = !this.isChosen || this.isSame(other);
+    return mayChange && other.score > CLEARLY_BETTER * pose.score ? other : pose;
+  }
+
+  /* Around their last box; then closer. */
+  async lookNearby(frame) {
+    const picture = pictureBox(frame);
+    const around = enlargeBox(
+      this.box, 2 * NEARBY * Math.max(this.box[2], this.box[3]));
+    if (!overlap(around, picture)) {
+      return this.predictor.predict(frame, picture);
+    }
+    const pose = await this.predictor.predict(frame, around);
+    const seen = personBox(pose.keypoints);
+    if (!seen || !overlap(seen, picture)) {
+      return pose;
+    }
+    const closer = await this.predictor.predict(frame, seen);
+    return closer.score > pose.score ? closer : pose;
   }
 
   /* Thoroughly on some frames only: it is costly. */
@@ -252,7 +291,10 @@ export class Tracker {
     if (this.framesLost >= SEARCH_EVERY) {
       this.usualScore = 0;
     }
-    this.box = this.seen = null;
+    if (!this.isChosen || this.framesLost >= KEEP_CHOSEN) {
+      this.box = this.seen = null;
+      this.isChosen = false;
+    }
   }
 
   nextBox(pose) {

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 from tinypose.errors import TinyposeError
 
 MAX_TEXT_BYTES = 2 * 1024**3
+
+_TRIES, _PAUSE_S = (20, 0.1) if os.name == "nt" else (0, 0.0)
+"""How often a file that another program holds is tried again."""
 
 
 @contextmanager
@@ -51,10 +55,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             # Windows flushes only what is open for writing.
             with open(temporary, "r+b") as written:
                 os.fsync(written.fileno())
-            os.replace(temporary, target)
+            _replace_file(temporary, target)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _replace_file(new: Path, path: Path) -> None:
+    """Rename a file over another; wait where a program holds that for a moment."""
+    for _ in range(_TRIES):
+        try:
+            os.replace(new, path)
+        except PermissionError:
+            # Windows alone refuses so, as for virus scanners.
+            time.sleep(_PAUSE_S)
+        else:
+            return
+    os.replace(new, path)
 
 
 def is_special(path: str | Path) -> bool:
@@ -336,7 +353,8 @@ def describe(error: OSError) -> str:
     advice = {
         errno.ENOSPC: "the disk is full; free some space or choose another folder",
         errno.EDQUOT: "the disk quota is used up; free some space",
-        errno.EACCES: "no permission; choose a folder that you may use",
+        errno.EACCES: "no permission; choose a folder that you may use, or close the "
+        "program that has it open",
         errno.EPERM: "no permission; choose a folder that you may use",
         errno.EROFS: "the disk is read-only; choose another folder",
         errno.ENOENT: "no such file or folder",

@@ -13,15 +13,15 @@ _GLUED_SIDES = (
 )
 _SIDE_WORDS = (
     *("links", "linke", "rechts", "rechte", "gauche", "droit", "izquierd", "derech"),
-    *("sinistr", "destr", "esquerd", "direit", "lew", "praw", "lev", "prav"),
+    *("sinistr", "destr", "esquerd", "direit", "lewy", "lewa", "lewe", "prawy"),
+    *("prawa", "prawe", "levý", "levá", "levé", "pravý", "pravá", "pravé"),
     *("vänster", "höger", "venstre", "højre", "høyre", "лев", "прав"),
     *("左", "右", "왼", "오른", "좌", "우"),
 )
 """How left and right begin in other languages."""
 
 _SIDE_SHORT_WORDS = {
-    *("sx", "dx", "izq", "der", "esq", "dir", "li", "re"),
-    *("sol", "sağ", "sag", "kiri", "kanan", "trái", "phải"),
+    *("sx", "dx", "izq", "esq", "sağ", "kiri", "kanan", "trái", "phải"),
 }
 """Short ones and those that they are cut to: whole words alone."""
 

@@ -146,9 +146,12 @@ def test_an_evaluation_of_something_else_is_not_replaced(fake, capsys):
     assert reports() == ["evaluation-a", "evaluation-a-2"]
     assert _run("runs/a", "--data", "stick_people:1-2") == 0
     assert "report: evaluation-a-3/report.html" in capsys.readouterr().out
+    assert _run("runs/a", *DATA, "--limit", 3) == 0
+    assert "report: evaluation-a-4/report.html" in capsys.readouterr().out
     # Where the folder is named, it is the one.
+    assert _run("runs/a", *DATA, "--out", "evaluation-a-4") == 0
     assert _run("runs/a", *DATA, "--out", "evaluation-a-3") == 0
-    assert reports() == ["evaluation-a", "evaluation-a-2", "evaluation-a-3"]
+    assert reports() == ["evaluation-a", *(f"evaluation-a-{n}" for n in (2, 3, 4))]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,12 @@ def people(*pictures: Path) -> list[Sample]:
         pytest.param(
             Skeleton(name="x", names=("thumb_1", "thumb_2")), 0.5, False, id="joints"
         ),
+        pytest.param(
+            Skeleton(name="x", names=("lever_top", "level_a", "sol")),
+            0.5,
+            False,
+            id="like sides",
+        ),
     ],
 )
 def test_mirrored_labels(skeleton, flip_probability, told) -> None:

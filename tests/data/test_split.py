@@ -121,6 +121,16 @@ def test_what_belongs_together_stays_together() -> None:
     ]
     with pytest.raises(TinyposeError, match="found 1 folders of 40 in all"):
         split_by_picture(one, 0.25, 0, by_folder=True)
+    # Of folders of all sizes, those that come close to the share.
+    sizes = {"a": 3, "b": 4, "c": 33}
+    places = [f"{name}/{i}" for name, size in sizes.items() for i in range(size)]
+    uneven = [
+        replace(s, picture=FOLDER / f"{place}.png")
+        for s, place in zip(frames, places, strict=True)
+    ]
+    for seed in range(6):
+        held_out = split_by_picture(uneven, 0.2, seed, by_folder=True)[1]
+        assert len(held_out) in (3, 4, 7)
     # Copies of a photo, as Roboflow names them.
     copies = [
         replace(s, picture=FOLDER / f"IMG_{i // 4}_jpg.rf.{i:032x}.jpg")

@@ -74,6 +74,12 @@ def test_people_of_one_picture_are_drawn_together():
     )
 
 
+def test_one_picture_says_nothing_of_others():
+    errors = _bernoulli(30, 0.7, seed=2)
+    assert np.isnan(resample_pck(errors, groups=np.zeros(30, int))).all()
+    assert np.isfinite(resample_pck(errors[:1], groups=[0])).all()
+
+
 def test_pictures_are_told_by_their_files():
     drawn = stick_people(range(3))
     files = [Path("a.jpg"), Path("b.jpg"), Path("a.jpg")]

@@ -180,6 +180,7 @@ def test_what_was_built_here_is_built_anew_for_a_board(exported, tmp_path):
 
     assert make("board").returncode == 0
     assert " -c " not in make("board").stdout
+    assert make("board", "CFLAGS=-DX='(1)'").returncode == 0
     again = make("board", "CFLAGS=-Os")
     assert again.returncode == 0 and "-Os" in again.stdout
     # No such compiler: what the other one made does not pass for its work.

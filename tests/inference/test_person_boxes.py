@@ -91,6 +91,11 @@ def test_only_people_count_where_categories_say_so(tmp_path):
         path = write(tmp_path, annotations=annotations, categories=categories)
         found = PersonBoxes(path)(Path("b/x.jpg"), HW)
         assert [box[2] for box in found] == sides
+    # What is left out is of no kind, and 1.0 is 1.
+    plain = [{"image_id": 8, "bbox": [0, 0, 2, 2], "category_id": c} for c in (1, 1.0)]
+    unsure = {"image_id": 8, "bbox": [0, 0, 3, 3], "category_id": 3, "score": 0.01}
+    path = write(tmp_path, annotations=[*plain, unsure])
+    assert len(PersonBoxes(path)(Path("b/x.jpg"), HW)) == 2
     for nothing in ([], None):
         with pytest.raises(TinyposeError, match="expected 'categories' that name"):
             PersonBoxes(write(tmp_path, annotations=annotations, categories=nothing))

@@ -176,6 +176,21 @@ def test_followed_pose_of_another_person_is_not_blended(predictor):
     assert np.abs(pose.keypoints_xy - predictor.person_xy).max() < 1e-3
 
 
+def test_chosen_person_of_few_sure_keypoints_is_the_same(predictor):
+    track = Tracker(predictor, box_xywh=TIGHT)
+    sure = predictor._look
+
+    def look(image, box_xywh):
+        scores = np.float32([0.95, 0.95, 0.2, 0.2])
+        return replace(sure(image, box_xywh), scores=scores)
+
+    for index in range(12):
+        if index == 4:
+            predictor._look = look
+        track(FRAME, index / 25)
+        assert track.found
+
+
 def test_given_box_without_height_is_followed(predictor):
     track = Tracker(predictor, box_xywh=[260, 250, 120, 0])
     poses = [track(FRAME, index / 25) for index in range(3)]

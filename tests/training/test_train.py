@@ -59,9 +59,16 @@ def test_the_curve_says_what_it_is_a_share_of(tmp_path, monkeypatch) -> None:
     titles = []
     monkeypatch.setattr(Axes, "set_title", lambda _, text: titles.append(text))
     row = [1.0, 9.0, 0.5, 0.01, 30.0, 0.6, 40.0]
-    progress = Progress(history=[row], figure="PCK@0.2 of the box side")
+    progress = Progress(history=[row, row], figure="PCK@0.2 of the box side")
     draw_curve(tmp_path / "curve.png", progress)
-    assert "validation PCK@0.2 of the box side in %, best 40.0" in titles
+    assert "validation PCK@0.2 of the box side in %" in titles
+    # Of the model that is kept: what was better at another size is gone.
+    progress.best = 30.0
+    lines = []
+    monkeypatch.setattr(Axes, "axvline", lambda _, at, **style: lines.append(at))
+    draw_curve(tmp_path / "curve.png", progress, [1, 5])
+    assert "validation PCK@0.2 of the box side in %, best 30.0" in titles
+    assert lines == [1.5, 1.5]  # once in each picture, and none to come
 
 
 def test_metadata_name_what_the_first_weights_were_made_of(

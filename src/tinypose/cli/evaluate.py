@@ -134,7 +134,8 @@ def _free_folder(folder: Path, evaluation: "Evaluation") -> Path:
 
     def measured(content: Any) -> tuple[Any, ...]:
         model = {**content["model"], "stated_accuracy": None}
-        return model, content["data"]["description"], content["data"]["boxes"]
+        data = {**content["data"], "left_out": len(content["data"]["left_out"])}
+        return model, data, [value["threshold"] for value in content["pck"]["at"]]
 
     wanted = measured(json.loads(json.dumps(evaluation.to_dict())))
     for number in count(1):

@@ -62,8 +62,8 @@ def train(
 ) -> None:
     """Train a model on labelled photos, or resume a run.
 
-    Example: tinypose train small --data lsp=LSP:1-700
-    --val lsp=LSP:701-1000 --out runs/mine
+    Example: tinypose train small_finetune --init small --data coco=train.json
+    --val coco=held_out.json --out runs/mine
     """
     if (config is None) == (resume is None):
         raise UsageError("expected either a configuration file or --resume RUN")

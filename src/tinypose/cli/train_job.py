@@ -243,7 +243,7 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
     """Train to the end; return whether the user asked to stop when all was done."""
     from tinypose.cli.stopping import stop_requested
     from tinypose.config import save_config
-    from tinypose.data.advice import training_advice
+    from tinypose.data.advice import step_advice, training_advice
     from tinypose.data.augment import NO_AUGMENT
     from tinypose.data.sources import describe_spec
     from tinypose.origin import Origin
@@ -288,6 +288,9 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
             num_workers=num_workers,
             should_stop=should_stop,
         )
+        batch_size, epochs = config.training.batch_size, config.training.epochs
+        if advice := step_advice(len(job.training), batch_size, epochs):
+            display.line(f"warning: {advice}")
         # Only now that everything has been read is there something to resume.
         cached = [job.training, *([job.validation] if job.validation else [])]
         left_out = [name for people in cached for name in people.unreadable]
@@ -340,7 +343,7 @@ def _cache(
     display: Any,
     should_stop: Callable[[], bool],
 ) -> Any:
-    from tinypose.data.crops import CropDataset
+    from tinypose.data.crops import MAX_CACHE_BYTES, CropDataset
 
     def progress(done: int) -> None:
         display.update(done)
@@ -368,8 +371,8 @@ def _cache(
     unknown = dict.fromkeys(
         name
         for own in {s.labelled_skeleton for s in dataset.samples if s.labelled_skeleton}
-        for name, place in zip(own.names, dataset.skeleton.mapping_to(own), strict=True)
-        if place < 0
+        for place, name in enumerate(own.names)
+        if place not in own.mapping_to(dataset.skeleton)
     )
     if unknown:
         text += f", not in the skeleton and left out: {', '.join(unknown)}"
@@ -381,4 +384,10 @@ def _cache(
             f"them left out (the first: {dataset.unreadable[0]})"
         )
     display.line(text)
+    if dataset.num_uncached:
+        display.line(
+            f"warning: {dataset.num_uncached} of them do not fit into "
+            f"{MAX_CACHE_BYTES / 1024**3:.0f} GiB of memory, and their pictures are "
+            "read at every use: smaller pictures, of 1000 pixels or so, train faster"
+        )
     return dataset

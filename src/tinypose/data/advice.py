@@ -9,6 +9,11 @@ from tinypose.data.sample import Sample
 from tinypose.keypoint_names import plain_names
 from tinypose.skeletons import Skeleton, unpaired_sides
 
+FEW_STEPS = 200
+"""Fewer steps than this are hardly a training."""
+
+MANY_LEFT_OUT = 0.1
+
 _NUMBERED = re.compile(r"(p|k|j|kp|pt|point|keypoint|joint|landmark|node)?_?\d+")
 
 
@@ -29,6 +34,30 @@ def training_advice(
     ):
         if text:
             yield text
+
+
+def step_advice(num_people: int, batch_size: int, epochs: int) -> str | None:
+    """Return what to do where a training has few steps, or leaves many people out.
+
+    Args:
+        num_people: Who can be trained on.
+        batch_size: How many of them make a step.
+        epochs: How often everybody is seen.
+    """
+    batch = min(batch_size, num_people)
+    steps = num_people // batch
+    total, left_out = steps * epochs, num_people - steps * batch
+    if total < FEW_STEPS and epochs > 1:
+        return (
+            f"the network will be changed {total} times in all, {steps} an epoch: that "
+            "is little; set more training.epochs or a smaller training.batch_size"
+        )
+    if left_out > MANY_LEFT_OUT * num_people:
+        return (
+            f"each epoch leaves out {left_out} of {num_people} people, other ones each "
+            "time, who fill no batch; set a smaller training.batch_size"
+        )
+    return None
 
 
 def mirror_advice(skeleton: Skeleton, flip_probability: float) -> str | None:

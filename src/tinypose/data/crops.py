@@ -106,6 +106,7 @@ class CropDataset:
     ) -> None:
         labelled = [s for s in samples if (s.visible > 0).any()]
         self.num_empty = len(samples) - len(labelled)
+        self.num_uncached = 0
         if not labelled:
             raise TinyposeError(
                 f"expected people with labelled keypoints, found none in "
@@ -217,6 +218,7 @@ class CropDataset:
             else:
                 self.samples.append(sample)
                 self._regions.append(result)
+                self.num_uncached += result is None
             if progress:
                 progress(done)
         if len(self.unreadable) > MAX_UNREADABLE * len(samples):

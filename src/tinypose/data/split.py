@@ -52,17 +52,21 @@ def split_by_picture(
         ranks[unit] = _rank(f"{name}/{numbers[name]}" if numbers[name] else name, seed)
         numbers[name] += 1
     count = max(round(share * len(places)), 1)
-    held_out: set[tuple[int, int] | str] = set()
-    for unit in sorted(ranks, key=lambda unit: ranks[unit]):
-        if len(held_out) < count:
-            held_out.update(together[unit])
-    if len(held_out) == len(places):
+    if count >= len(places) or len(together) < 2:
         what = f"{len(together)} folders of " if by_folder else ""
         raise TinyposeError(
             f"expected pictures for both sets, found {what}{len(places)} in all, of "
-            f"which {len(held_out)} would be held out; label more or hold out a "
-            "smaller share"
+            f"which {count} would be held out; label more or hold out a smaller share"
         )
+    held_out: set[tuple[int, int] | str] = set()
+    for unit in sorted(ranks, key=lambda unit: ranks[unit]):
+        more = len(held_out) + len(together[unit])
+        # Folders are of all sizes: those that lead past the share stay.
+        if more < len(places) and abs(more - count) < abs(len(held_out) - count):
+            held_out.update(together[unit])
+    if not held_out:
+        smallest = min(together, key=lambda unit: len(together[unit]))
+        held_out.update(together[smallest])
     return (
         [s for key, s in zip(keys, samples, strict=True) if key not in held_out],
         [s for key, s in zip(keys, samples, strict=True) if key in held_out],

@@ -63,7 +63,8 @@ def resample_pck(
         seed: The same seed gives the same sets.
 
     Returns:
-        (draws, num_keypoints) percent; nan where a set has no label.
+        (draws, num_keypoints) percent; nan where a set has no label, and where all
+        people are in one picture.
     """
     errors = np.asarray(errors, np.float64)
     is_scored = ~np.isnan(errors).all(axis=1)
@@ -74,6 +75,8 @@ def resample_pck(
     places = np.arange(len(errors)) if groups is None else np.asarray(groups, np.intp)
     _, places = np.unique(places[is_scored], return_inverse=True)
     num_groups = int(places.max()) + 1
+    if num_groups == 1 < len(scored):
+        return result  # one picture says nothing of how pictures differ
     right, labelled = (
         _sums(values, places, num_groups)
         for values in (scored <= threshold, ~np.isnan(scored))

@@ -225,12 +225,14 @@ def _change(
     of_file: Evaluation, of_network: Evaluation
 ) -> tuple[float, tuple[float, float]]:
     """Return file minus network in points of PCK@0.2, and its interval."""
+    groups = picture_groups([person.sample for person in of_file.people])
     draws = [
         mean_of_draws(
             resample_pck(
                 np.stack([person.errors for person in result.people]),
                 HEADLINE,
-                groups=picture_groups([person.sample for person in result.people]),
+                # Those of one picture stand for themselves.
+                groups=groups if len(set(groups)) > 1 else None,
             )
         )
         for result in (of_file, of_network)

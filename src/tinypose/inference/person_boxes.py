@@ -35,15 +35,15 @@ class PersonBoxes:
     ``images`` name the pictures, ``annotations`` give each person's ``bbox`` from
     the corner of the picture. Crowds and boxes of no size are left out, what a
     detector gives a lower ``score`` than asked for, and, where ``categories`` name a
-    person, all else.
+    person, all else; where they name others alone, all of those count.
 
     Args:
         path: The file.
         min_score: Least ``score``, 0 to 1, of records that have one.
 
     Raises:
-        TinyposeError: no such file, not of this form, or several categories of
-            which nothing says which one is the people's.
+        TinyposeError: no such file, not of this form, or annotations of several
+            categories without names.
     """
 
     def __init__(self, path: str | Path, min_score: float = MIN_BOX_SCORE) -> None:
@@ -65,13 +65,11 @@ class PersonBoxes:
                     "of one anew"
                 )
         wanted = _people_categories(content, self.path)
-        kinds: set[Any] = set()
+        kinds: set[int | str] = set()
         for where, record in _records(content, self.path, "annotations"):
             category = record.get("category_id")
             if is_crowd(record) or (wanted and category not in (None, *wanted)):
                 continue
-            if category is not None and not content.get("categories"):
-                kinds.add(repr(category))
             key = _key(record, "image_id", where)
             if key not in pictures:
                 raise TinyposeError(
@@ -85,10 +83,13 @@ class PersonBoxes:
                 self.num_unsure += 1
                 continue
             pictures[key].boxes_xywh.append(box)
+            if category is not None and not content.get("categories"):
+                kinds.add(_key(record, "category_id", where))
         if len(kinds) > 1:
+            found = ", ".join(sorted(map(repr, kinds))[:5])
             raise TinyposeError(
                 f"{self.path}: expected 'categories' that name the person, as there "
-                f"are annotations of the 'category_id' {', '.join(sorted(kinds)[:5])}; "
+                f"are annotations of the 'category_id' {found}; "
                 'add  "categories": [{"id": 1, "name": "person"}]  with the id of yours'
             )
 

@@ -152,7 +152,9 @@ class Tracker:
         """Note that the person was found."""
         self._frames_lost = 0
         self._frames_followed += 1
-        self._box, self._seen = self._next_box(pose), _tight(pose)
+        self._box = self._next_box(pose)
+        seen = _tight(pose)
+        self._seen = self._seen if seen is None else seen
         usual = self._usual_score or pose.score
         self._usual_score = usual + LEARN * (pose.score - usual)
 
@@ -176,8 +178,9 @@ class Tracker:
             return None
         pose = self._predict(image, self._box)
         # A neighbour in the same crop may be easier to see than the chosen person.
-        is_other = self._is_chosen and self._seen is not None
-        is_other = is_other and not self._is_same(pose)
+        # (Too few keypoints that count say nothing of where it is.)
+        can_tell = self._seen is not None and _tight(pose) is not None
+        is_other = self._is_chosen and can_tell and not self._is_same(pose)
         return None if is_other or self._is_lost(pose) else pose
 
     def _look_around(self, image: Image, pose: Pose) -> Pose:

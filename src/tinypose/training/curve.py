@@ -1,5 +1,6 @@
 """The learning curve as a picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,15 @@ from tinypose.files import atomic_path
 from tinypose.training.run_dir import HISTORY_COLUMNS, Progress
 
 
-def draw_curve(path: Path, progress: Progress) -> None:
-    """Draw loss and PCK over the epochs as a PNG file."""
+def draw_curve(path: Path, progress: Progress, changes: Sequence[int] = ()) -> None:
+    """Draw loss and PCK over the epochs as a PNG file.
+
+    Args:
+        path: The file.
+        progress: The run.
+        changes: After which epochs the pictures' size or the phase changes: losses
+            before and after do not compare.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -22,7 +30,10 @@ def draw_curve(path: Path, progress: Progress) -> None:
         losses = _known(progress, "validation_loss")
         loss_axes.plot(*losses, **_style(progress), label="validation")
         other_axes.plot(epochs, pck, **_style(progress), color="tab:green")
-        other_axes.set_title(f"validation {progress.figure} in %, best {max(pck):.1f}")
+        title = f"validation {progress.figure} in %"
+        if progress.best is not None:
+            title += f", best {progress.best:.1f}"
+        other_axes.set_title(title)
     else:
         rates = _known(progress, "learning_rate")
         other_axes.plot(*rates, **_style(progress), color="tab:gray")
@@ -30,6 +41,9 @@ def draw_curve(path: Path, progress: Progress) -> None:
     loss_axes.set_title("loss")
     loss_axes.legend()
     for axes in (loss_axes, other_axes):
+        for epoch in changes:
+            if epoch < len(progress.history):
+                axes.axvline(epoch + 0.5, color="0.6", lw=1, ls=":")
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
     with atomic_path(path) as temporary:

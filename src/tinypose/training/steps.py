@@ -105,8 +105,6 @@ class Steps(keras.callbacks.Callback):
             )
         recent = float(np.mean(run.progress.losses[-RECENT:]))
         figures = f"loss {recent:.4f}  {speed:.0f} images/s"
-        if run.progress.best is not None:
-            figures += f"  best {run.progress.figure} {run.progress.best:.1f} %"
         run.display.update(run.progress.step, figures)
 
     def _describe_failure(self, loss: float) -> str:

@@ -1,5 +1,7 @@
 """The training loop: fit, validate, save; interrupted and resumed at any step."""
 
+import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from tinypose.training.display import Display
 from tinypose.training.errors import measure_errors
 from tinypose.training.initial import load_initial_weights
 from tinypose.training.job import TrainingJob
-from tinypose.training.run_dir import Progress
+from tinypose.training.run_dir import HISTORY_COLUMNS, Progress
 from tinypose.training.setup import set_up
+from tinypose.training.stage import stage_at
 from tinypose.training.steps import SavedInterrupt, Steps
 from tinypose.training.task import (
     PoseTask,
@@ -26,7 +29,9 @@ from tinypose.training.task import (
     variable_arrays,
 )
 from tinypose.training.teacher import check_at_all_sizes
-from tinypose.training.validation import ValidationResult
+from tinypose.training.validation import ValidationResult, Validator
+
+SPEED = HISTORY_COLUMNS.index("images_per_second")
 
 
 def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Progress:
@@ -84,6 +89,29 @@ class _Loop:
         elif job.initial:
             self._start_from(job.initial)
         self.board = Board(job.run_dir.tensorboard, self.global_step + 1)
+        # Of whole epochs with pictures of this size, and since when this one runs.
+        self._seconds: list[float] = []
+        self._began: float | None = None
+        self._say_what_surprises()
+
+    def _say_what_surprises(self) -> None:
+        """Say whom PCK leaves out, and that more epochs raise the learning rate."""
+        validator, progress = self.setup.validator, self.progress
+        if validator and validator.num_scored < len(validator.dataset):
+            self.display.line(
+                f"PCK counts {validator.num_scored} of {len(validator.dataset)} "
+                "validation people: of the others the torso is not labelled"
+            )
+        if not progress.history or progress.epoch == self.setup.stage.begin:
+            return
+        last = progress.history[-1][HISTORY_COLUMNS.index("learning_rate")] or 0.0
+        begun = self.setup.stage.begin * self.batches.steps_per_epoch
+        rate = self.task.learning_rate_at(self.global_step - begun)
+        if progress.epoch < self.job.config.training.epochs and rate > 2 * last:
+            self.display.line(
+                f"the learning rate goes up from {last:.2g} to {rate:.2g}: more epochs "
+                "stretch its schedule; PCK may fall at first"
+            )
 
     def _start_from(self, initial: Path) -> None:
         skeleton = self.job.training.skeleton
@@ -119,6 +147,7 @@ class _Loop:
             epoch, done = self.progress.epoch, self.progress.step
             if done == 0 and self.task.sparse:
                 self._make_sparse(epoch)
+            self._began = None if done else time.monotonic()
             self.display.start(f"epoch {epoch + 1}/{epochs}", steps, done)
             if done < steps:
                 self._fit(epoch, done, callback)
@@ -226,6 +255,7 @@ class _Loop:
             return
         # What was best before is not what the run is to give.
         self.progress.best = None
+        self._seconds.clear()
         if resized:
             self.display.line(f"pictures of {size[0]}x{size[1]} from here on")
 
@@ -256,8 +286,22 @@ class _Loop:
                 "several sizes?"
             )
 
+    def _validate(self, validator: Validator) -> ValidationResult:
+        """Judge the averaged network, under a bar of its own."""
+        batches = itertools.count()
+        self.display.start("validation", validator.num_batches)
+
+        def between() -> None:
+            self._stop_if_asked()
+            self.display.update(next(batches))
+
+        return validator.validate(self.setup.averaged, self.task.judged, between)
+
     def _finish_epoch(self, images_per_second: float) -> None:
         config, progress = self.job.config.training, self.progress
+        if not images_per_second and progress.history:
+            # Stopped after its last step, it has no speed of its own.
+            images_per_second = progress.history[-1][SPEED] or 0.0
         epoch = progress.epoch + 1
         result: ValidationResult | None = None
         due = epoch % config.validate_every == 0 or epoch == config.epochs
@@ -265,9 +309,7 @@ class _Loop:
             self._require_finite("weights", *variable_arrays(self.task).values())
             copy_averages(self.task, self.setup.averaged)
             if self.setup.validator:
-                result = self.setup.validator.validate(
-                    self.setup.averaged, self.task.judged, self._stop_if_asked
-                )
+                result = self._validate(self.setup.validator)
                 self._require_finite("predictions", result.score, result.loss)
             self._keep_if_best(result)
         loss = float(np.mean(progress.losses))
@@ -282,14 +324,30 @@ class _Loop:
                 result.pck if result else None,
             ]
         )
+        if self._began is not None:
+            self._seconds.append(time.monotonic() - self._began)
         self._report(epoch, loss, images_per_second, result)
         progress.epoch, progress.step, progress.losses = epoch, 0, []
         if epoch < config.epochs:
             self._enter(epoch)
         self.save()
-        self.job.run_dir.write_history(progress)
-        if due:
-            draw_curve(self.job.run_dir.curve, progress)
+        try:
+            self.job.run_dir.write_history(progress)
+            if due:
+                draw_curve(self.job.run_dir.curve, progress, self._changes())
+        except TinyposeError as error:
+            # Written anew after the next epoch; a table that is open in another
+            # program shall not cost the night.
+            self.display.line(f"warning: {error}")
+
+    def _changes(self) -> list[int]:
+        """Return after which epochs the pictures' size or the phase changes."""
+        config = self.job.config
+        kinds = [
+            (config.at_epoch(epoch).model.input_hw, stage_at(config, epoch).begin)
+            for epoch in range(config.training.epochs)
+        ]
+        return [n for n in range(1, len(kinds)) if kinds[n] != kinds[n - 1]]
 
     def _keep_if_best(self, result: ValidationResult | None) -> None:
         pck = result.pck if result else None
@@ -322,4 +380,12 @@ class _Loop:
             text += f"  validation loss {result.loss:.4f}"
             if result.pck is not None:
                 text += f"  {result.pck_label} {result.pck:.1f} %"
+                if self.progress.best is not None:
+                    text += f", best {self.progress.best:.1f} %"
+        left = self.job.config.training.epochs - epoch
+        if left and self._seconds:
+            minutes = left * float(np.median(self._seconds)) / 60
+            text += "  about "
+            text += f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+            text += " left"
         self.display.line(text)

@@ -60,6 +60,16 @@ class Validator:
         self.dataset = dataset
         self._references = measure_references(dataset.samples)
 
+    @property
+    def num_batches(self) -> int:
+        """How many batches a validation has."""
+        return -(-len(self.dataset) // BATCH_SIZE)
+
+    @property
+    def num_scored(self) -> int:
+        """How many of the people PCK counts: their reference length is known."""
+        return int(np.isfinite(self._references.pck).sum())
+
     def validate(
         self, task: PoseTask, key: str, between: Callable[[], None] = lambda: None
     ) -> ValidationResult:

@@ -199,6 +199,10 @@ export class Tracker {
    * @param {number} seconds When the frame is shown; must grow.
    */
   async predict(frame, seconds) {
+    if (this.isChosen && !this.seen && !this.framesLost
+        && !overlap(this.box, pictureBox(frame))) {
+      throw new Error(`expected a box that overlaps the picture, found ${this.box}`);
+    }
     const followed = await this.follow(frame);
     let pose;
     let found = true;
@@ -239,7 +243,9 @@ export class Tracker {
     }
     const pose = await this.predictor.predict(frame, this.box);
     // A neighbour in the same crop may be easier to see than the chosen person.
-    const isOther = this.isChosen && this.seen && !this.isSame(pose);
+    // (Too few keypoints that count say nothing of where it is.)
+    const canTell = this.seen && personBox(pose.keypoints);
+    const isOther = this.isChosen && canTell && !this.isSame(pose);
     return isOther || this.isLost(pose) ? null : pose;
   }
 
@@ -280,7 +286,7 @@ export class Tracker {
     this.framesLost = 0;
     this.framesFollowed += 1;
     this.box = this.nextBox(pose);
-    this.seen = personBox(pose.keypoints);
+    this.seen = personBox(pose.keypoints) ?? this.seen;
     const usual = this.usualScore || pose.score;
     this.usualScore = usual + LEARN * (pose.score - usual);
   }

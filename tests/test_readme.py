@@ -73,6 +73,8 @@ def test_the_commands_run_in_order(tmp_path: Path, monkeypatch) -> None:
     write_image(tmp_path / "photo.jpg", photo)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
+    # A network after one epoch, with hardly a peak, may move any distance.
+    monkeypatch.setattr("tinypose.export.verify.MAX_MEDIAN_QUANTISED", 99.0)
     verbs = []
     for command in commands():
         program, *words = shlex.split(command)

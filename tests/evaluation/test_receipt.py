@@ -149,7 +149,10 @@ def test_the_command_refuses_a_file_that_loses_more(
     with pytest.raises(SystemExit) as stopped:
         main([str(word) for word in command])
     assert stopped.value.code == code
-    refused = "found 66.7 (33.3 % against the network's 100.0 %)"
+    refused = (
+        "found 66.7 (33.3 % against the network's 100.0 %; 95 % interval on 6 people: "
+        "33.3 to 100.0)"
+    )
     assert (refused in capsys.readouterr().err) is (code == 1)
     # A refused file says nothing of itself, and has nothing beside it.
     accepted = code == 0

@@ -1,11 +1,11 @@
-r"""Train seven families of fifteen years under one budget, side by side.
+r"""Train seven families of five years under one budget, side by side.
 
     python benchmarks/museum.py --runs runs/museum --data lspet=LSPET \
         --data lsp=LSP:1-700 --val lsp=LSP:701-1000 --out runs/museum/museum.csv
 
 Same data, same augmentation, same time on the same machine, all stages of a
-cascade included: what an epoch of each family takes is measured first, all of
-them on one machine, and the number of epochs follows (museum_plan.csv, with the
+cascade included: what an epoch of each family takes is measured
+first, and the number of epochs follows (museum_plan.csv, with the
 time of a picture). Whichever machine trains them later, each has the epochs of
 that plan. A run that was interrupted goes on; a family that is finished is not
 trained again. Writes --out (a line per family), by default results/museum.csv,

@@ -49,7 +49,10 @@ def train(
     ] = None,
     teacher: Annotated[
         Path | None,
-        typer.Option(help="Learn from the heatmaps of such a model, too."),
+        typer.Option(
+            help="Learn from the heatmaps of such a model, too; it sees each crop at "
+            "its own size."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,

@@ -65,8 +65,9 @@ class PoseTask(keras.Model):
         self.num_replicas = num_replicas
         self.schedule = schedule
         self.phase = phase or Phase(name="all")
-        self.teacher: Any = teacher.net if teacher else None
-        self.taught: Any = teacher.known if teacher else None
+        # Keras keeps track of networks that are attributes.
+        self.teacher_net: Any = teacher.net if teacher else None
+        self.teacher = teacher
         self.teacher_weight = teacher_weight
         self.loss_weights = self.phase.outputs or dict.fromkeys(codecs, 1.0)
         if self.phase.trains:
@@ -158,7 +159,8 @@ class PoseTask(keras.Model):
             predicted = ops.cast(y_pred[key], "float32")
             loss = LOSSES[type(codec)](target, predicted, weights * y["weights"])
             if lesson is not None and is_taught(codec):
-                known = ops.ones_like(weights) * self.taught
+                assert self.teacher is not None
+                known = ops.ones_like(weights) * self.teacher.known
                 taught = heatmap_loss(lesson, predicted, known)
                 loss += self.teacher_weight * (taught - loss)
             total += loss_weight * loss
@@ -192,8 +194,7 @@ class PoseTask(keras.Model):
         if self.teacher is None or not any(map(is_taught, learning)):
             return None
         images = inputs["images"] if isinstance(inputs, Mapping) else inputs
-        maps = self.teacher(normalize_images(images), training=False)
-        return ops.stop_gradient(ops.cast(maps, "float32"))
+        return ops.stop_gradient(self.teacher.heatmaps(normalize_images(images)))
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""

@@ -1,7 +1,6 @@
 """Open a trained network whose heatmaps another one is to learn from."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +12,14 @@ from numpy.typing import NDArray
 from tinypose.codecs.codec import Codec, codec_of
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.config import Config
-from tinypose.errors import TinyposeError, UsageError
+from tinypose.errors import UsageError
 from tinypose.metadata import Metadata, read_metadata
 from tinypose.models import FAMILIES
 from tinypose.models.loading import load_net
 from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
 from tinypose.models.weight_files import read_weights
 from tinypose.skeletons import Skeleton
-from tinypose.training.pruned import layer_weights
+from tinypose.training.teacher_view import TeacherView
 
 
 class Teacher(NamedTuple):
@@ -32,10 +31,27 @@ class Teacher(NamedTuple):
             It is not trainable.
         known: (num_keypoints,) float32, 0 for those that the teacher does not
             know and whose maps mean nothing.
+        view: How it sees the student's crops; None where that is as the student
+            does.
     """
 
     net: keras.Model
     known: NDArray[np.float32]
+    view: TeacherView | None = None
+
+    def heatmaps(self, images: Any) -> Any:
+        """Return what it teaches.
+
+        Args:
+            images: (batch, height, width, 3), normalised; of the student's size.
+
+        Returns:
+            (batch, height, width, num_keypoints) float32, as the student's are.
+        """
+        if self.view is None:
+            return ops.cast(self.net(images, training=False), "float32")
+        maps = self.net(self.view.pictures(images), training=False)
+        return self.view.heatmaps(ops.cast(maps, "float32"))
 
 
 def is_taught(codec: Codec) -> bool:
@@ -53,23 +69,25 @@ def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
 
     Args:
         path: A ``.keras`` file, or an ``.npz`` of weights alone.
-        student: The configuration of the network that is to learn; its input
-            size becomes the teacher's.
+        student: The configuration of the network that is to learn. The teacher
+            sees the same crops at its own size.
         skeleton: The student's keypoints.
 
     Raises:
         TinyposeError: the file does not load.
-        UsageError: none of its keypoints is the student's, or its heatmaps are
-            of another size or kind.
+        UsageError: none of its keypoints is the student's, or it has no heatmaps,
+            or less sharp ones.
     """
     metadata = check_teacher(path, student, skeleton)
     places = metadata.skeleton.mapping_to(skeleton)
-    net = _at_size(path, metadata, student.model.input_hw)
+    net = _network(path, metadata)
     name = list(net.output)[-1]
     maps = ops.take(net.output[name], np.maximum(places, 0), axis=-1)
     teacher = keras.Model(net.input, maps, name="teacher")
     teacher.trainable = False
-    return Teacher(teacher, np.asarray(places >= 0, np.float32))
+    view = _view(metadata, student)
+    assert view is not None  # see check_teacher
+    return Teacher(teacher, np.asarray(places >= 0, np.float32), view)
 
 
 def check_at_all_sizes(
@@ -107,8 +125,8 @@ def check_teacher(path: Path, student: Config, skeleton: Skeleton) -> Metadata:
 
     Raises:
         TinyposeError: the file has no metadata.
-        UsageError: none of its keypoints is the student's, or its heatmaps are
-            of another size or kind.
+        UsageError: none of its keypoints is the student's, or it has no heatmaps,
+            or less sharp ones.
     """
     metadata = read_metadata(path)
     if (metadata.skeleton.mapping_to(skeleton) < 0).all():
@@ -117,63 +135,50 @@ def check_teacher(path: Path, student: Config, skeleton: Skeleton) -> Metadata:
             f"{', '.join(skeleton.names)}, found "
             f"{', '.join(metadata.skeleton.names)}"
         )
-    codecs = FAMILIES[student.family].codecs(student.model).values()
-    wanted = next((codec for codec in codecs if is_taught(codec)), None)
-    given = codec_of(metadata)
-    found = _describe(given, student.model.input_hw)
-    expected = _describe(wanted, student.model.input_hw)
-    if wanted is None or found != expected:
+    view = _view(metadata, student)
+    if view is None:
         raise UsageError(
-            f"--teacher {path}: expected heatmaps like the student's, "
-            f"{'which has none' if wanted is None else expected}, found {found}"
-            f"{_hint(given, wanted)}"
+            f"--teacher {path}: expected heatmaps like the student's, found "
+            f"{_describe(codec_of(metadata))} for {_describe(_taught_codec(student))}"
+        )
+    if not view.fits:
+        least = np.ceil(100 * view.least_sigma_cells) / 100
+        raise UsageError(
+            f"--teacher {path}: expected heatmaps as sharp as the student's, of "
+            f"{view.student.sigma_cells:g} cells, found what are {least:g} of them; "
+            f"set model.sigma_cells={least:g} where the student is new"
         )
     return metadata
 
 
-def _hint(given: Codec, wanted: Codec | None) -> str:
-    """Return what to do where only the widths of the Gaussians differ."""
+def _taught_codec(student: Config) -> Codec | None:
+    """Return the codec of the student's output that learns; None if none can."""
+    codecs = FAMILIES[student.family].codecs(student.model).values()
+    return next((codec for codec in codecs if is_taught(codec)), None)
+
+
+def _view(metadata: Metadata, student: Config) -> TeacherView | None:
+    """Return how a teacher sees a student's crops; None if one has no heatmaps."""
+    given, wanted = codec_of(metadata), _taught_codec(student)
     if not isinstance(given, HeatmapCodec) or not isinstance(wanted, HeatmapCodec):
-        return ""
-    if given.stride_xy != wanted.stride_xy:
-        return ""
-    return f"; set model.sigma_cells={given.sigma_cells} where the student is new"
+        return None
+    return TeacherView(given, wanted)
 
 
-def _describe(codec: Codec | None, input_hw: tuple[int, int]) -> str:
-    """Return what must be the same of a student's and a teacher's output.
-
-    Args:
-        codec: Of the output.
-        input_hw: Of the pictures that it is to be for.
-    """
-    if not isinstance(codec, HeatmapCodec):
-        return "coordinates"
-    # A cell covers the same pixels, whatever the size of the pictures.
-    stride_x, stride_y = codec.stride_xy
-    hw = input_hw[0] / stride_y, input_hw[1] / stride_x
-    return f"{hw[0]:g}x{hw[1]:g} of {codec.sigma_cells} cells"
+def _describe(codec: Codec | None) -> str:
+    """Return what an output is, for whom it does not fit."""
+    if codec is None:
+        return "a student without heatmaps"
+    return "heatmaps" if isinstance(codec, HeatmapCodec) else "coordinates"
 
 
-def _at_size(path: Path, metadata: Metadata, input_hw: tuple[int, int]) -> keras.Model:
-    """Return the file's network, for pictures of the given size."""
-    if path.suffix.lower() == WEIGHTS_SUFFIX:
-        weights = read_weights(path)
-    else:
-        net = load_net(path)
-        if tuple(net.input_shape[1:3]) == tuple(input_hw):
-            return net
-        weights = layer_weights(net)
+def _network(path: Path, metadata: Metadata) -> keras.Model:
+    """Return the file's network."""
+    if path.suffix.lower() != WEIGHTS_SUFFIX:
+        return load_net(path)
+    weights = read_weights(path)
     config = Config.from_dict(metadata.config, str(path))
-    try:
-        net = FAMILIES[config.family].build(replace(config.model, input_hw=input_hw))
-        for layer in net.layers:
-            layer.set_weights(weights.get(layer.name, []))
-    except ValueError as error:
-        raise TinyposeError(
-            f"{path}: expected a network that takes pictures of "
-            f"{input_hw[0]}x{input_hw[1]}, found {config.family} for "
-            f"{metadata.input_hw[0]}x{metadata.input_hw[1]}, which cannot; train the "
-            f"student at that size ({' '.join(str(error).split())[:200]})"
-        ) from error
+    net = FAMILIES[config.family].build(config.model)
+    for layer in net.layers:
+        layer.set_weights(weights.get(layer.name, []))
     return net

@@ -28,7 +28,6 @@ from tinypose.training.task import (
     restore_variables,
     variable_arrays,
 )
-from tinypose.training.teacher import check_at_all_sizes
 from tinypose.training.validation import ValidationResult, Validator
 
 SPEED = HISTORY_COLUMNS.index("images_per_second")
@@ -53,8 +52,6 @@ def run_training(job: TrainingJob, display: Display, strategy: Any = None) -> Pr
     # Before anything is on a device: see BatchWorkers.
     workers = start_workers(job.config, job.training, job.num_workers)
     try:
-        if workers and job.teacher:  # whose networks could not be built before
-            check_at_all_sizes(job.teacher, job.config, job.training.skeleton)
         loop = _Loop(job, display, strategy, workers)
         try:
             loop.run()

@@ -233,7 +233,7 @@ def train_missing(rows: list[list[object]], arguments: argparse.Namespace) -> No
             continue
         rows.append(train(variant, specs))
         order = {(v.lever, v.name): i for i, v in enumerate(VARIANTS)}
-        rows.sort(key=lambda row: order.get((row[0], row[1]), len(order)))
+        rows.sort(key=lambda row: order.get((str(row[0]), str(row[1])), len(order)))
         compare(rows)
         write_csv(arguments.out, HEADER, rows)
         print(f"{variant.lever}: {variant.name}", file=sys.stderr)

@@ -73,11 +73,11 @@ def main() -> None:
     rows = []
     for people, part in PARTS.items():
         for panel in panels:
-            said = [replace(t, keypoints_xy=t.keypoints_xy[part]) for t in panel]
-            names = " ".join(teacher.name for teacher in panel)
+            of_part = [replace(t, keypoints_xy=t.keypoints_xy[part]) for t in panel]
+            panel_names = " ".join(teacher.name for teacher in panel)
             rows += [
-                [people, names, *row, __version__]
-                for row in count_labels(samples[part], said)
+                [people, panel_names, *row, __version__]
+                for row in count_labels(samples[part], of_part)
             ]
     write_csv(arguments.out, HEADER, rows)
     for row in [HEADER, *rows]:
@@ -106,13 +106,13 @@ def count_labels(
     cleaned = clean_samples(labelled, teachers)
     after = np.stack([person.after.keypoints_xy for person in cleaned])
     right = np.linalg.norm(after - true, axis=-1) <= RIGHT * torso
-    weights = np.stack([person.after.weights for person in cleaned])
+    weights = np.stack([np.asarray(person.after.weights) for person in cleaned])
     actions = np.array([person.actions for person in cleaned])
     everything = np.ones_like(moved)
     limbs = everything & np.isin(np.arange(moved.shape[1]), limb_keypoints(skeleton))
     groups = {("all", "all"): everything, ("limbs", "all"): limbs}
     groups |= {("all", action): actions == action for action in ACTIONS}
-    rows = []
+    rows: list[tuple[str | int | float, ...]] = []
     for name, chosen in groups.items():
         hit, spared = chosen & moved, chosen & ~moved
         counts = [hit.sum(), (hit & right).sum(), spared.sum(), (spared & right).sum()]

@@ -45,6 +45,7 @@ def main() -> None:
     samples = load_data(arguments.data, predictor.skeleton, arguments.limit)
     found = [predictor.heatmaps(s.load_image(), s.box_xywh) for s in samples]
     metadata = predictor.metadata
+    assert metadata.heatmap_hw is not None  # others have no heatmaps() either
     codec = HeatmapCodec(
         input_hw=metadata.input_hw,
         heatmap_hw=metadata.heatmap_hw,

@@ -10,7 +10,6 @@ learned from, one line says whether they underfit. Writes results/limits.csv.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +114,7 @@ def both_errors(
     visible = np.stack([sample.visible for sample in samples])
     found = np.stack([person.pose.keypoints_xy for person in result.people])
     torsos = measure_references(samples).pck
-    mirrored: Sequence[int] = result.skeleton.flip_indices
+    mirrored = result.skeleton.flip_indices
     return (
         normalised_errors(found, truth, visible, torsos),
         normalised_errors(found, truth[:, mirrored], visible[:, mirrored], torsos),

@@ -50,7 +50,7 @@ from tinypose.geometry import invert_affine, transform_points
 from tinypose.inference.predictor import Predictor
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
-from tinypose.models.phases import phase_ends
+from tinypose.models.phases import Phase, phase_ends
 from tinypose.skeletons import load_skeleton
 from tinypose.training.display import Display
 from tinypose.training.job import TrainingJob
@@ -245,7 +245,7 @@ def measure(planned: Plan, arguments: argparse.Namespace) -> None:
         )
     seconds = training_seconds(
         # Epochs report their speed, which leaves out validation and interruptions.
-        [len(training) / row[4] for row in progress.history],
+        [len(training) / (row[4] or np.nan) for row in progress.history],
         phase_ends(FAMILIES[family].phases(config.model), config.training.epochs),
     )
     predictor = Predictor(run_dir.path)
@@ -322,7 +322,7 @@ def training_seconds(epochs: Sequence[float], ends: Sequence[int]) -> float:
     return float(sum(len(part) * np.median(part) for part in parts))
 
 
-def seconds_per_epoch(config: Config, phase: object, dataset: CropDataset) -> float:
+def seconds_per_epoch(config: Config, phase: Phase, dataset: CropDataset) -> float:
     """Return how long an epoch of a phase takes, judged by a few steps."""
     training = config.training
     batches = TrainingBatches(dataset, training.batch_size, config.augment, 0)
@@ -332,7 +332,7 @@ def seconds_per_epoch(config: Config, phase: object, dataset: CropDataset) -> fl
     for inputs, labels in task.prepare(batches.epoch(0)).take(steps):
         task.train_on_batch(inputs, labels)
         times.append(time.perf_counter())
-    return fastest_step(times) * batches.steps_per_epoch
+    return float(fastest_step(times) * batches.steps_per_epoch)
 
 
 def fastest_step(times: Sequence[float]) -> float:
@@ -472,7 +472,7 @@ def add_lines(
     """Add a family's lines to a table, in the order of the road."""
     old = [row for row in read_lines(path) if row[0] != rows[0][0]]
     order = {family: number for number, family in enumerate(ROAD)}
-    whole = sorted([*old, *map(list, rows)], key=lambda row: order[str(row[0])])
+    whole = sorted([*old, *rows], key=lambda row: order[str(row[0])])
     write_csv(path, header, whole)
 
 

@@ -151,7 +151,8 @@ class Ours:
     def __init__(self, name: str, path: Path) -> None:
         self._predictor = Predictor(path, num_threads=1)
         metadata = self._predictor.metadata
-        self.name, self.files = name, (path,)
+        self.name = name
+        self.files: tuple[Path, ...] = (path,)
         self.input_hw, self.skeleton = metadata.input_hw, metadata.skeleton
         self.licence, self.source = metadata.licence, "tinypose"
 
@@ -180,6 +181,7 @@ class Theirs:
 
     def locate(self, picture: Image, box_xywh: FloatArray | None) -> FloatArray:
         """Crop, run the network and map the keypoints back."""
+        assert box_xywh is not None  # it does not search
         affine = crop_affine(box_xywh, self.input_hw)
         crop = warp_image(picture, affine, self.input_hw)
         self._network.feed(self.prepare(crop))
@@ -223,7 +225,7 @@ def main() -> None:
         row |= {"data": data, "people": len(samples)}
         rows.append(row)
         print(progress_line(row), flush=True)
-    rows.sort(key=lambda row: -float(row["limbs_pck_0.2_percent"]))
+    rows.sort(key=lambda row: -float(str(row["limbs_pck_0.2_percent"])))
     whole = all_there and arguments.limit is None and arguments.runs >= RUNS
     whole &= arguments.only is None and not arguments.model
     write_results(rows, arguments.out, whole)
@@ -313,7 +315,8 @@ def jitter_boxes(boxes_xywh: FloatArray, seeds: Sequence[int]) -> FloatArray:
     jittered = []
     for (x, y, width, height), seed in zip(boxes_xywh, seeds, strict=True):
         rng = np.random.default_rng(seed)
-        growth = rng.uniform(*np.log1p(JITTER), size=2) * rng.choice([-1, 1], size=2)
+        low, high = np.log1p(JITTER)
+        growth = rng.uniform(low, high, size=2) * rng.choice([-1, 1], size=2)
         distance = rng.uniform(*JITTER) * max(width, height)
         angle = rng.uniform(0, 2 * np.pi)
         sides = np.array([width, height]) * np.exp(growth)

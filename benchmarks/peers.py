@@ -303,7 +303,8 @@ class MoveNet(Peer):
     def decode(self, outputs: list[Array]) -> Array:
         """Read (1, 1, 17, 3): y, x, score."""
         keypoints_yx = outputs[0][0, 0, :, :2]
-        return keypoints_yx[:, ::-1] * np.array(self.input_hw[::-1]) - 0.5
+        places = keypoints_yx[:, ::-1] * np.array(self.input_hw[::-1]) - 0.5
+        return np.asarray(places)
 
 
 class HeatmapPeer(Peer):
@@ -320,7 +321,7 @@ class HeatmapPeer(Peer):
         maps = self.maps(outputs)
         height, width, _ = maps.shape
         codec = HeatmapCodec(input_hw=self.input_hw, heatmap_hw=(height, width))
-        return codec.decode(maps[None], self.refinement)[0][0]
+        return np.asarray(codec.decode(maps[None], self.refinement)[0][0])
 
 
 class EfficientPoseRT(HeatmapPeer):
@@ -364,7 +365,7 @@ class PoseForMobile(HeatmapPeer):
 class PPTinyPose(HeatmapPeer):
     """Channels first, normalised as for ImageNet; a quarter of a cell."""
 
-    runtime: ClassVar = Ncnn
+    runtime: ClassVar[type[Runtime]] = Ncnn
     refinement: ClassVar = "quarter"
 
     def prepare(self, crop: Array) -> Array:
@@ -373,7 +374,7 @@ class PPTinyPose(HeatmapPeer):
 
     def maps(self, outputs: list[Array]) -> Array:
         """Put the channels last again."""
-        return outputs[0][0].transpose(1, 2, 0)
+        return np.asarray(outputs[0][0].transpose(1, 2, 0))
 
 
 class UltralightSimplePose(PPTinyPose):
@@ -428,7 +429,7 @@ class BlazePoseLite(Peer):
             return None
         rows, columns = np.indices(share.shape)
         weighted = [(columns + left) * share, (rows + top) * share]
-        return np.array([value.sum() for value in weighted]) / share.sum()
+        return np.asarray([value.sum() for value in weighted] / share.sum())
 
 
 PEERS: tuple[Peer, ...] = (

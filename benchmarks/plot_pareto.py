@@ -161,6 +161,7 @@ def _label_point(axes: "Axes", row: Row, taken: Sequence["Bbox"]) -> "Bbox":
     )
     label.set_path_effects([withStroke(linewidth=3, foreground="white")])
     # The line from point to name shows only where the name is far.
+    assert label.arrow_patch is not None  # as arrowprops are given
     label.arrow_patch.set_visible(False)
     inside = axes.get_window_extent()
     places = _places(axes, row, label.get_window_extent())
@@ -184,7 +185,7 @@ def _places(axes: "Axes", row: Row, text: "Bbox") -> list[tuple[float, float]]:
     Beside the point, above and below its bar, and then all around it, further
     and further away.
     """
-    points_per_pixel = 72 / axes.get_figure().dpi
+    points_per_pixel = 72 / axes.figure.dpi
     half_width, half_height = (
         points_per_pixel * size / 2 for size in (text.width, text.height)
     )

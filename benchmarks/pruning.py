@@ -180,7 +180,8 @@ def run_once(path: Path) -> Callable[[], None]:
     source = interpreter.get_input_details()[0]
     noise = np.random.default_rng(0).integers(0, 256, source["shape"], np.uint8)
     interpreter.set_tensor(source["index"], noise)
-    return interpreter.invoke
+    invoke: Callable[[], None] = interpreter.invoke
+    return invoke
 
 
 def take_turns(works: Sequence[Callable[[], None]]) -> list[float]:

@@ -125,9 +125,9 @@ def table(rows: list[list[object]]) -> str:
                 f"{flip['pck_0.2']} %",
                 f"{cells['limbs_pck_0.2']} %",
                 f"{cells['pck_0.1']} %",
-                f"{int(cells['parameters']):,}",
+                f"{int(str(cells['parameters'])):,}",
                 cells["million_macs"],
-                f"{round(int(cells['file_bytes']) / 1000)} KB",
+                f"{round(int(str(cells['file_bytes'])) / 1000)} KB",
                 f"{cells['milliseconds_1_thread']} ms",
             )
         )

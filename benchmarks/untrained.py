@@ -59,4 +59,4 @@ def untrained_latencies(
         for config, file in zip(configs, files, strict=True):
             export_untrained(config, file, precision)
         turns = [[latency(file) for file in files] for _ in range(rounds)]
-    return np.min(turns, axis=0).tolist()
+    return [float(fastest) for fastest in np.min(turns, axis=0)]

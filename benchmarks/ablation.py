@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from machine import describe_machine
+from script import run_script
 from tables import markdown_table, read_lines, update_table
 from tinypose import __version__
 from tinypose.config import Config, apply_overrides
@@ -357,4 +358,4 @@ def table(rows: list[list[object]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machine import describe_machine
+from script import run_script
 from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.data.sample import Sample
@@ -205,4 +206,4 @@ def pck(points: NDArray[np.float64], samples: Sequence[Sample]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

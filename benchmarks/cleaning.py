@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from script import run_script
 from tinypose import __version__
 from tinypose.data.clean import ACTIONS, clean_samples
 from tinypose.data.lsp import read_lsp
@@ -123,4 +124,4 @@ def count_labels(
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

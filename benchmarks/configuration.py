@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from script import run_script
 from tables import markdown_table, update_table
 from tinypose.config import Config, TrainingConfig
 from tinypose.data.augment import AugmentConfig
@@ -71,4 +72,4 @@ def arguments_of(documented: type[Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

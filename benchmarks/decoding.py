@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from machine import describe_machine
+from script import run_script
 from tinypose.codecs.heatmap import REFINEMENTS, HeatmapCodec
 from tinypose.data.sources import describe_spec, load_data
 from tinypose.evaluation.pck import normalised_errors, pck_of_errors, torso_sizes
@@ -81,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from script import run_script
 from tinypose.drawing.sheets import contact_sheet
 from tinypose.drawing.skeletons import draw_pose
 from tinypose.images import Image, write_image
@@ -56,4 +57,4 @@ def predict(predictor: Predictor, image: Image) -> tuple[Image, float]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from machine import describe_machine
+from script import run_script
 from tinypose import __version__
 from tinypose.config import load_config
 from tinypose.data.crops import CropDataset
@@ -92,4 +93,4 @@ def line(
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from machine import describe_machine
+from script import run_script
 from tinypose.codecs.heatmap import HeatmapCodec
 from tinypose.files import write_csv
 from tinypose.geometry import crop_affine, invert_affine, transform_points
@@ -89,4 +90,4 @@ def timed(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

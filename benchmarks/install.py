@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from machine import describe_machine
+from script import run_script
 from tinypose import __version__
 from tinypose.files import write_csv
 from tinypose.inference.footprint import size_bytes
@@ -71,4 +72,4 @@ def install(folder: Path, extra: str) -> list[object]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

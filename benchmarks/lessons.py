@@ -20,6 +20,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from script import run_script
 from tables import read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -340,4 +341,4 @@ def draw_family(family: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

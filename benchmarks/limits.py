@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinds import SIDES, by_angle, by_facing, right_share
+from script import run_script
 from tinypose import __version__
 from tinypose.data.sample import Sample
 from tinypose.data.sources import describe_spec, load_data
@@ -131,4 +132,4 @@ def parts(skeleton: Skeleton) -> dict[str, list[int]]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -31,6 +31,7 @@ from scipy.ndimage import gaussian_filter
 
 from kinds import by_angle, right_share
 from machine import describe_machine
+from script import run_script
 from tables import read_lines
 from tinypose import __version__
 from tinypose.codecs.heatmap import HeatmapCodec
@@ -477,4 +478,4 @@ def add_lines(
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

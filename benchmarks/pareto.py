@@ -50,6 +50,7 @@ import peers
 from machine import describe_machine
 from peers import PEERS, LiteRT, Peer, Runtime
 from plot_pareto import draw_pareto
+from script import run_script
 from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.data.sample import Sample
@@ -567,9 +568,4 @@ def _ratio(value: float, medians: dict[tuple[str, int], float], threads: int) ->
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TinyposeError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; nothing was written")
+    run_script(main)

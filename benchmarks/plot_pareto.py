@@ -5,14 +5,15 @@
 ``pareto.py`` draws it too, at the end of its run.
 """
 
+import argparse
 import csv
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinypose.files import atomic_path
+from script import run_script
+from tinypose.files import atomic_path, require_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,10 @@ Row = Mapping[str, object]
 
 def main() -> None:
     """Draw the CSV file on the command line, beside it."""
-    path = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path)
+    path: Path = parser.parse_args().table
+    require_file(path, "a table that pareto.py wrote")
     with open(path, encoding="utf-8", newline="") as file:
         draw_pareto(path.with_suffix(".png"), list(csv.DictReader(file)))
 
@@ -212,4 +216,4 @@ def _bar_box(axes: "Axes", row: Row) -> "Bbox":
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
+from script import run_script
 from tables import markdown_table, read_rows, update_table
 from tinypose.cli.run_weights import open_weights
 from tinypose.data.sample import Sample
@@ -137,4 +138,4 @@ def _number(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

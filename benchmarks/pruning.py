@@ -28,6 +28,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from machine import describe_machine
+from script import run_script
 from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.compression.sparsity import measure_sparsity
@@ -268,4 +269,4 @@ def draw(path: Path, rows: Sequence[dict[str, object]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from machine import describe_machine
+from script import run_script
 from tables import markdown_table, update_table
 from tinypose import __version__
 from tinypose.data.sources import describe_spec, load_data
@@ -135,4 +136,4 @@ def table(rows: list[list[object]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -29,6 +29,7 @@ import numpy as np
 import tensorflow as tf
 
 from machine import describe_machine
+from script import run_script
 from tables import read_lines
 from tinypose.config import load_config
 from tinypose.data.crops import CropDataset
@@ -163,4 +164,4 @@ def _random(batches: TrainingBatches, steps: int) -> tf.data.Dataset:
 
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
-    main()
+    run_script(main)

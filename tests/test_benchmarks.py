@@ -527,3 +527,27 @@ def test_a_machine_says_how_it_multiplies_eight_bits(
     (tmp_path / "cpuinfo").write_text(info)
     described = benchmarks("machine").describe_machine(tmp_path / "cpuinfo")
     assert described.endswith(expected)
+
+
+@pytest.mark.parametrize("ending", ["nothing", TinyposeError, KeyboardInterrupt])
+def test_scripts_end_without_a_traceback(benchmarks, ending) -> None:
+    def main() -> None:
+        if ending != "nothing":
+            raise ending("no such file")
+
+    run_script = benchmarks("script").run_script
+    if ending == "nothing":
+        run_script(main)
+        return
+    with pytest.raises(SystemExit) as ended:
+        run_script(main)
+    expected = {TinyposeError: "error: no such file", KeyboardInterrupt: "stopped"}
+    assert ended.value.code == expected[ending]
+
+
+def test_every_script_ends_so() -> None:
+    texts = {path.name: path.read_text() for path in BENCHMARKS.glob("*.py")}
+    scripts = {name for name, text in texts.items() if "__main__" in text}
+    scripts -= {"peers.py"}  # which pareto.py starts
+    assert len(scripts) > 15
+    assert not [name for name in scripts if "    run_script(main)\n" not in texts[name]]

@@ -135,8 +135,14 @@ def test_heatmaps_peak_is_a_cell_of_the_crop(peers) -> None:
     maps = np.zeros((1, 17, 32, 24), np.float32)
     maps[0, 5, 10, 6], maps[0, 5, 10, 7] = 1.0, 0.5
     points = peers["PP-TinyPose 128x96"].decode([maps])
-    # A quarter of a cell of 4 pixels towards the higher neighbour.
-    assert points[5].tolist() == [4 * (6 + 0.25 + 0.5) - 0.5, 4 * (10 + 0.5) - 0.5]
+    # Between it and the higher neighbour, in cells of 4 pixels from the first on.
+    assert 4 * 6 < points[5, 0] < 4 * 7
+    assert points[5, 1] == 4 * 10
+    maps = np.zeros((1, 17, 64, 48), np.float32)
+    maps[0, 5, 10, 6], maps[0, 5, 10, 7] = 1.0, 0.5
+    points = peers["Ultralight-SimplePose"].decode([maps])
+    # A quarter of a cell towards it.
+    assert points[5].tolist() == [4 * 6.25, 4 * 10]
 
 
 def test_blaze_pose_is_refined_only_where_its_map_is_sure(peers) -> None:

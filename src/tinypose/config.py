@@ -46,8 +46,8 @@ class TrainingConfig:
         clip_norm: Largest norm of the whole gradient; 0 for no limit.
         ema: Momentum of the averaged weights that are evaluated and saved; 0
             for none.
-        teacher_weight: Share of a teacher's heatmaps in the loss (``--teacher``);
-            the labels have the rest.
+        teacher_weight: Share of a teacher's heatmaps in the loss of each keypoint
+            that it knows (``--teacher``); the labels have the rest.
         mixed_bfloat16: Compute convolutions in bfloat16: faster on GPUs, and on
             CPUs with AMX, slower on others. What is saved is in float32.
         imitate_int8: Round weights and activations to eight bits in every step,

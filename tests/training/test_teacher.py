@@ -250,7 +250,7 @@ def test_keypoints_are_matched_by_name(learner, dots, taught):
     expected = np.asarray(load_net(taught)(images)["heatmaps_1"])
     found = np.asarray(teacher.net(images))
     np.testing.assert_array_equal(found[..., [0, 2]], expected[..., [2, 0]])
-    # A wrong map for the nose costs nothing.
+    # A wrong map for the nose costs nothing where nothing is labelled.
     task = build_task(learner, 6, teacher=teacher)
     known = {name: np.zeros((2, 3), "float32") for name in ("visible", "weights")}
     labels = {"keypoints_xy": np.zeros((2, 3, 2), "float32"), **known}
@@ -300,3 +300,39 @@ def test_a_teacher_in_bfloat16_says_nearly_the_same(learner, dots, taught):
     rounded = keras.ops.cast(teacher.net(images), "float32")
     np.testing.assert_allclose(rounded, exact, atol=0.05)
     assert float(np.abs(rounded - exact).max()) > 0
+
+
+def test_what_a_teacher_does_not_know_is_learned_of_labels_as_without_it(
+    learner, dots, taught
+):
+    """Its share is of the keypoints that it knows."""
+    other = Skeleton(name="other", names=("nose", "middle"), edges=(), flip_pairs=())
+    config = with_values(learner, "training.teacher_weight=1", "model.num_keypoints=2")
+    teacher = load_teacher(taught, config, other)
+    assert teacher.known.tolist() == [0, 1]
+    images = dots.batch(range(2)).images
+    labels = {
+        "keypoints_xy": np.full((2, 2, 2), 16, "float32"),
+        "visible": np.full((2, 2), 2, np.uint8),
+        "weights": np.ones((2, 2), "float32"),
+    }
+    right = np.array(teacher.heatmaps(normalize_images(images)))
+
+    def loss(task, nose: float, middle: float) -> float:
+        maps = right + np.array([nose, middle], np.float32)
+        return float(task.compute_loss(x=images, y=labels, y_pred={"heatmaps_1": maps}))
+
+    task = build_task(config, 6, teacher=teacher)
+    plain = PoseTask(task.net, task.codecs)
+    # The nose costs what its labels say, the middle what the teacher says.
+    noses = [loss(each, 0.5, 0) - loss(each, 0, 0) for each in (task, plain)]
+    assert noses[0] == pytest.approx(noses[1], rel=1e-4) != 0
+    cells = right[0, ..., 0].size
+    middle = loss(task, 0, 0.5) - loss(task, 0, 0)
+    assert middle == pytest.approx(0.5 * cells * 0.5**2, rel=1e-4)
+
+
+def test_people_are_not_to_be_too_small_for_it(learner, dots, taught, tmp_path):
+    assert load_teacher(taught, learner, dots.skeleton).zoom == 1
+    wide = with_values(learner, f"padding={2 * learner.padding}")
+    assert load_teacher(taught, wide, dots.skeleton).zoom == 2

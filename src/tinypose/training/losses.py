@@ -25,6 +25,29 @@ def heatmap_loss(target: Any, predicted: Any, weights: Any) -> Any:
     return ops.sum(errors * weights) / ops.maximum(ops.sum(weights), 1.0)
 
 
+def taught_heatmap_loss(
+    target: Any, lesson: Any, predicted: Any, weights: Any, shares: Any
+) -> Any:
+    """Return the squared error to the labels' heatmaps and a teacher's, by shares.
+
+    The error to the labels is averaged over labelled keypoints, that to the teacher's
+    over all. A keypoint in which the teacher has no share learns of its labels alone.
+
+    Args:
+        target: (batch, height, width, num_keypoints).
+        lesson: The same shape, the teacher's.
+        predicted: The same shape.
+        weights: (batch, num_keypoints), 0 where a keypoint is not labelled.
+        shares: (num_keypoints,), the teacher's share of each keypoint's loss, 0..1.
+    """
+    labelled, taught = (
+        ops.sum(ops.square(ops.subtract(predicted, maps)), axis=(1, 2))
+        for maps in (target, lesson)
+    )
+    own = ops.sum(labelled * weights * (1 - shares))
+    return own / ops.maximum(ops.sum(weights), 1.0) + ops.mean(taught * shares)
+
+
 def coordinate_loss(target: Any, predicted: Any, weights: Any) -> Any:
     """Return the squared distance of coordinates, averaged over labelled keypoints.
 

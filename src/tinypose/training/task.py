@@ -16,7 +16,7 @@ from tinypose.config import Config
 from tinypose.models import FAMILIES
 from tinypose.models.layers import normalize_images
 from tinypose.models.phases import Phase
-from tinypose.training.losses import LOSSES, heatmap_loss
+from tinypose.training.losses import LOSSES, taught_heatmap_loss
 from tinypose.training.mixed_precision import mix_bfloat16
 from tinypose.training.optimizers import build_optimizer, build_schedule
 from tinypose.training.teacher import Teacher, is_taught
@@ -38,8 +38,8 @@ class PoseTask(keras.Model):
             ``tinypose.compression.quantization``.
         sparse: Whether kernels are to become sparse, by ``sparse.update``.
         teacher: Whose heatmaps are learned beside the labels.
-        teacher_weight: Share of the teacher in the loss of each output of such
-            heatmaps; see ``is_taught``.
+        teacher_weight: Share of the teacher in the loss of each keypoint that it
+            knows, of each output of such heatmaps; see ``is_taught``.
 
     Reference:
         Zhang, Zhu & Ye, "Fast human pose estimation", CVPR 2019,
@@ -157,12 +157,13 @@ class PoseTask(keras.Model):
             else:
                 target, weights = codec.encode(*labels)
             predicted = ops.cast(y_pred[key], "float32")
-            loss = LOSSES[type(codec)](target, predicted, weights * y["weights"])
+            weights *= y["weights"]
             if lesson is not None and is_taught(codec):
                 assert self.teacher is not None
-                known = ops.ones_like(weights) * self.teacher.known
-                taught = heatmap_loss(lesson, predicted, known)
-                loss += self.teacher_weight * (taught - loss)
+                shares = self.teacher_weight * self.teacher.known
+                loss = taught_heatmap_loss(target, lesson, predicted, weights, shares)
+            else:
+                loss = LOSSES[type(codec)](target, predicted, weights)
             total += loss_weight * loss
         # Gradients are summed over replicas.
         return total / self.num_replicas

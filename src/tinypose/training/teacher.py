@@ -33,11 +33,13 @@ class Teacher(NamedTuple):
             know and whose maps mean nothing.
         view: How it sees the student's crops; None where that is as the student
             does.
+        zoom: How many times as large people were in the crops that it learned from.
     """
 
     net: keras.Model
     known: NDArray[np.float32]
     view: TeacherView | None = None
+    zoom: float = 1.0
 
     def heatmaps(self, images: Any) -> Any:
         """Return what it teaches.
@@ -87,7 +89,9 @@ def load_teacher(path: Path, student: Config, skeleton: Skeleton) -> Teacher:
     teacher.trainable = False
     view = _view(metadata, student)
     assert view is not None  # see check_teacher
-    return Teacher(teacher, np.asarray(places >= 0, np.float32), view)
+    zoom = student.padding / metadata.padding
+    zoom *= metadata.input_hw[0] / view.resized_hw[0]
+    return Teacher(teacher, np.asarray(places >= 0, np.float32), view, zoom)
 
 
 def check_at_all_sizes(

@@ -12,8 +12,15 @@ from tinypose.codecs.heatmap import HeatmapCodec
 SAME_WIDTH = 1e-3
 """Gaussians whose widths differ by less, relatively, are as wide."""
 
-MIN_BLUR_CELLS = 0.5
-"""Cells between those of the teacher are a mean of its cells, at least this wide."""
+RIDGE = 0.03
+"""How much a matrix that brings heatmaps to another size prefers small entries, which
+pass on little of a teacher's noise: relative to the mean square of its profiles."""
+
+BEYOND = 1.5
+"""How far outside of the maps places count for it, in the student's sigmas."""
+
+STEP = 0.1
+"""Between two of these places, in the student's cells."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,10 @@ class TeacherView:
         """Return a teacher's heatmaps as a student has them.
 
         Squared error makes of heatmaps what the network believes of a keypoint's
-        place, smoothed by the targets' Gaussian. Smoothed once more, by what the
-        student's Gaussian is wider, and as much higher as its square is larger,
-        they are what the teacher would have learned of the student's targets.
+        place, smoothed by the targets' Gaussian: a mean of targets. What takes the
+        teacher's target of each place to the student's takes their means to each
+        other, too; it smooths them once more, by what the student's Gaussian is
+        wider.
 
         Args:
             maps: (batch, height, width, num_keypoints), the teacher's.
@@ -117,20 +125,37 @@ class TeacherView:
         """
         if self.is_same:
             return maps
-        rows, columns = (self._smoothing(axis) for axis in (0, 1))
+        rows, columns = (self._conversion(axis) for axis in (0, 1))
         # (B, H, W, K): along the width first, then along the height.
         maps = ops.einsum("jx,byxk->byjk", columns, maps)
         return ops.einsum("iy,byjk->bijk", rows, maps)
 
-    def _smoothing(self, axis: int) -> NDArray[np.float32]:
-        """Return the matrix (student's cells, teacher's cells) along y or x."""
-        stride = self.teacher.stride_xy[1 - axis]
+    def _conversion(self, axis: int) -> NDArray[np.float32]:
+        """Return the matrix (student's cells, teacher's cells) along y or x.
+
+        A Gaussian is the product of its profiles along both. The matrix is the one
+        that fits the profiles of all places best, those near the border among them.
+        """
+        own, wanted = self.teacher, self.student
         ratio = self._teacher_cells_per_cell[axis]
-        cells = np.arange(self.student.heatmap_hw[axis])
-        centres = (cells + 0.5) * ratio + self.margin_hw[axis] / stride - 0.5
-        wanted, own = self.student.sigma_cells * ratio, self.teacher.sigma_cells
-        blur = max(max(wanted**2 - own**2, 0.0) ** 0.5, MIN_BLUR_CELLS)
-        offsets = centres[:, None] - np.arange(self.teacher.heatmap_hw[axis])
-        weights = np.exp(-0.5 * (offsets / blur) ** 2)
-        weights /= weights.sum(axis=1, keepdims=True)
-        return np.asarray(weights * np.hypot(own, blur) / own, np.float32)
+        margin = self.margin_hw[axis] / own.stride_xy[1 - axis]
+        size = wanted.heatmap_hw[axis]
+        beyond = BEYOND * wanted.sigma_cells
+        places = np.arange(-0.5 - beyond, size - 0.5 + beyond, STEP)
+        given = _profiles(
+            (places + 0.5) * ratio + margin - 0.5,
+            own.heatmap_hw[axis],
+            own.sigma_cells,
+        )
+        targets = _profiles(places, size, wanted.sigma_cells)
+        square = given @ given.T
+        square += RIDGE * len(places) / len(given) * np.eye(len(given))
+        return np.asarray(np.linalg.solve(square, given @ targets.T).T, np.float32)
+
+
+def _profiles(
+    places: NDArray[np.float64], size: int, sigma: float
+) -> NDArray[np.float64]:
+    """Return the profiles (size, num_places) of Gaussians at places, in cells."""
+    offsets = np.arange(size)[:, None] - places
+    return np.asarray(np.exp(-0.5 * (offsets / sigma) ** 2))

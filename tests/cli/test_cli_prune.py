@@ -237,7 +237,9 @@ def test_of_zeros_another_network_begins_as_before(run, tmp_path, capsys):
     command = tuning(sparse, tmp_path / "out", *wide)
     code, text, err = tinypose(capsys, *command)
     assert code == 0, err
-    assert "ofthemwidened" in "".join((text + err).split())
+    said = "".join((text + err).split())
+    assert "ofthemwidened" in said
+    assert "50%oftheweightsarezeroatfirst" in said
     assert not RunDir(tmp_path / "out").network.exists()
 
 

@@ -12,18 +12,22 @@ from matplotlib.axes import Axes
 
 from helpers.families import SMALL
 from helpers.runs import assert_equal_runs, stop_after, train, with_values
-from tinypose.config import Config
+from tinypose.config import Config, find_config, load_config
 from tinypose.data.crops import CropDataset
 from tinypose.errors import TinyposeError
 from tinypose.inference.predictor import Predictor
 from tinypose.metadata import read_metadata
 from tinypose.models import build_model
-from tinypose.skeletons import Skeleton
+from tinypose.skeletons import LSP, Skeleton
 from tinypose.training.curve import draw_curve
+from tinypose.training.display import Display
 from tinypose.training.initial import load_initial_weights, read_origins
+from tinypose.training.job import TrainingJob
 from tinypose.training.keypoint_match import find_heads
 from tinypose.training.run_dir import HISTORY_COLUMNS, Progress, RunDir
 from tinypose.training.task import build_task
+from tinypose.training.train import _Loop
+from tinypose.weights import shipped_weights
 
 THREE, FIVE = (Skeleton(name="some", names=tuple("abcde"[:n])) for n in (3, 5))
 
@@ -327,7 +331,7 @@ def test_initial_weights_are_matched_by_name_and_shape(config, tmp_path) -> None
     found = load_initial_weights(net, tmp_path / "donor.keras", FIVE)
     # All layers with weights but the head, which has other keypoints.
     layers = sum(bool(layer.weights) for layer in net.layers)
-    assert found == (layers - 1, 0, 0)
+    assert found == (layers - 1, 0, 0, layers)
     np.testing.assert_array_equal(
         net.get_layer("reception_conv").kernel, donor.get_layer("reception_conv").kernel
     )
@@ -443,5 +447,52 @@ def window_centres(net: keras.Model, pictures: np.ndarray) -> np.ndarray:
 def test_initial_weights_that_fit_nothing(config, tmp_path) -> None:
     inputs = keras.Input((8, 8, 3))
     keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs)).save(tmp_path / "x.keras")
-    with pytest.raises(TinyposeError, match="found none of the same name"):
+    with pytest.raises(TinyposeError, match=r"found none of its \d+ of the same name"):
         load_initial_weights(build_task(config, 10).net, tmp_path / "x.keras", THREE)
+
+
+@pytest.mark.parametrize("kind", ["dense", "separable"])
+def test_where_only_one_side_is_separable_convolutions_start_fresh(
+    tmp_path, kind
+) -> None:
+    """Half of a pair of convolutions is not the whole."""
+    size = {"input_hw": (32, 32), "num_keypoints": 3, "decoder_convs": (1, 1)}
+    size |= {"stem_channels": 4, "channels": (4, 6, 8), "encoder_blocks": (0, 1, 1)}
+    nets = {
+        name: build_model("conv_hourglass", **size, separable_from=first)
+        for name, first in (("dense", 0), ("separable", 2))
+    }
+    net = nets.pop(kind)
+    (donor,) = nets.values()
+    donor.save(tmp_path / "donor.keras")
+    fresh = net.get_layer("encoder_2_down_conv").kernel.numpy()
+    found = load_initial_weights(net, tmp_path / "donor.keras", THREE)
+    assert found.widened == 0
+    assert 0.25 < found.copied / found.layers < 1
+    np.testing.assert_array_equal(net.get_layer("encoder_2_down_conv").kernel, fresh)
+
+
+def test_initial_weights_that_fit_by_accident() -> None:
+    config = load_config(find_config(Path("small_finetune")))
+    net = build_task(config, 10).net
+    with pytest.raises(TinyposeError, match=r"found 1 of its 35 of the same name"):
+        load_initial_weights(net, shipped_weights()["tiny"], LSP)
+
+
+def test_larger_pictures_take_as_much_longer_as_they_have_pixels(
+    config, dots, tmp_path
+) -> None:
+    height, width = config.model.input_hw
+    small = [[2, height // 2, width // 2]]
+    changes = ["training.epochs=5", f"training.first_sizes={small}"]
+    job = TrainingJob(
+        config=with_values(config, *changes), run_dir=RunDir(tmp_path), training=dots
+    )
+    job.run_dir.create({}, job.config)
+    with Display(quiet=True) as display:
+        loop = _Loop(job, display, None, None)
+        loop._seconds = [10.0]
+        # One more epoch of small pictures, and three of four times the pixels.
+        assert loop._seconds_left(1) == 10 + 3 * 40
+        assert loop._seconds_left(2) == 3 * 40
+        loop.board.close()

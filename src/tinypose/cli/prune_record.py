@@ -22,7 +22,8 @@ def training_record(
         run: The run that is pruned.
         data: Training data; the run's own if none.
         val: Validation data, likewise.
-        limit: How many people of all data sets together, likewise.
+        limit: How many people of all data sets together; the run's own limit where
+            its data are the run's own.
         teacher: Model from whose heatmaps it learns; see ``train_job.weights_file``.
 
     Raises:
@@ -42,7 +43,7 @@ def training_record(
     record = {
         "data": [absolute_spec(spec) for spec in data or before["data"]],
         "validation": [absolute_spec(spec) for spec in val or before["validation"]],
-        "limit": limit or before["limit"],
+        "limit": limit if data else limit or before["limit"],
         "init": None,
         "origins": [origin.to_dict() for origin in origins],
     }

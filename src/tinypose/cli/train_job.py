@@ -266,6 +266,12 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
             display.line(f"warning: {text}")
         if network:
             display.line(f"the pruned network of {network} is trained on as it is")
+        zeros = _zeros_of(network or initial)
+        if zeros > config.training.sparsity:
+            display.line(
+                f"warning: {zeros:.0%} of the weights are zero at first and will not "
+                f"stay so; --set training.sparsity={zeros:g} keeps as many"
+            )
         job = TrainingJob(
             config=config,
             run_dir=run_dir,
@@ -391,3 +397,13 @@ def _cache(
             "read at every use: smaller pictures, of 1000 pixels or so, train faster"
         )
     return dataset
+
+
+def _zeros_of(file: Path | None) -> float:
+    """Return the share of zeros that a file's network was trained for."""
+    from tinypose.metadata import carries_metadata, read_metadata
+
+    if file is None or not carries_metadata(file):
+        return 0.0
+    training = read_metadata(file).config.get("training", {})
+    return float(training.get("sparsity", 0.0))

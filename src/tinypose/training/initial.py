@@ -19,6 +19,9 @@ from tinypose.training.keypoint_match import KeypointMatch
 from tinypose.training.pruned import is_pruned, layer_weights
 from tinypose.training.widening import Widening, can_widen
 
+LEAST_SHARE = 0.25
+"""Where fewer layers fit, of the network's and of the file's, they do by accident."""
+
 
 class Initialised(NamedTuple):
     """What starts from another model.
@@ -27,11 +30,13 @@ class Initialised(NamedTuple):
         copied: Layers that start as they are there.
         widened: Layers that start wider than there.
         keypoints: Keypoints whose heads start from there.
+        layers: All that have weights.
     """
 
     copied: int
     widened: int
     keypoints: int
+    layers: int
 
 
 def load_initial_weights(
@@ -49,7 +54,8 @@ def load_initial_weights(
     What gives or takes a heatmap per keypoint is matched by the keypoints'
     names; keypoints that the source lacks start fresh, and so do heads of
     another kind where the keypoints are not the same. A file without metadata
-    is taken to have the same.
+    is taken to have the same. Convolutions that are separable on one side alone
+    start fresh, too.
 
     Args:
         net: The network that is to be trained.
@@ -57,8 +63,8 @@ def load_initial_weights(
         skeleton: The network's keypoints.
 
     Raises:
-        TinyposeError: the file does not load, no layer fits, or channels that were
-            pruned would grow back.
+        TinyposeError: the file does not load, hardly a layer fits, or channels that
+            were pruned would grow back.
 
     Reference:
         Chen, Goodfellow & Shlens, "Net2Net: accelerating learning via
@@ -66,6 +72,8 @@ def load_initial_weights(
         sections 2.2 and 2.3.
     """
     source = _source(Path(path))
+    for name in _other_kinds(net, source):
+        source.pop(name, None)
     match = KeypointMatch(net, _skeleton(Path(path)), skeleton)
     widening = Widening(net, source, match.heads)
     copied = widened = keypoints = 0
@@ -88,10 +96,13 @@ def load_initial_weights(
         layer.set_weights(match.keep_new(layer.name, weights, own))
         if is_head:
             keypoints = match.num_shared
-    if copied + widened == 0:
+    fitting, layers = copied + widened, sum(bool(x.weights) for x in net.layers)
+    most = min(layers, sum(map(bool, source.values())))
+    if fitting < max(LEAST_SHARE * most, 1):
         raise TinyposeError(
-            f"{path}: expected layers that fit the network, found none of the same "
-            "name and shapes; is it of another family or size?"
+            f"{path}: expected layers that fit the network, found {fitting or 'none'} "
+            f"of its {layers} of the same name and shapes; is it of another family or "
+            "size?"
         )
     if widened and carries_metadata(path) and is_pruned(source, read_metadata(path)):
         raise TinyposeError(
@@ -100,7 +111,7 @@ def load_initial_weights(
             "keypoints and model.* as they are"
         )
     _silence_new_blocks(net, source)
-    return Initialised(copied, widened, keypoints)
+    return Initialised(copied, widened, keypoints, layers)
 
 
 def read_origins(paths: Iterable[Path]) -> tuple[Origin, ...]:
@@ -131,6 +142,23 @@ def _source(path: Path) -> dict[str, list[NDArray[Any]]]:
 def _skeleton(path: Path) -> Skeleton | None:
     """Return the keypoints of a file; None if it does not tell."""
     return read_metadata(path).skeleton if carries_metadata(path) else None
+
+
+def _other_kinds(net: keras.Model, source: dict[str, Any]) -> set[str]:
+    """Return the layers of convolutions that are separable on one side alone.
+
+    Both sides have a layer of the name: the 1x1 half, or the whole.
+    """
+    depthwise = "_depthwise"
+    own = {layer.name for layer in net.layers}
+    names = [name for name in (*own, *source) if name.endswith(depthwise)]
+    bases = {name.removesuffix(depthwise) for name in names}
+    changed = {
+        base
+        for base in bases
+        if (base + depthwise in own) != (base + depthwise in source)
+    }
+    return {base + end for base in changed for end in ("_conv", "_norm")}
 
 
 def _silence_new_blocks(net: keras.Model, source: dict[str, Any]) -> None:

@@ -91,7 +91,7 @@ class _Loop:
             self._start_from(job.initial)
         self.board = Board(job.run_dir.tensorboard, self.global_step + 1)
         # Of whole epochs with pictures of this size, and since when this one runs.
-        self._seconds: list[float] = []
+        self._seconds: list[float] = []  # see _seconds_left
         self._began: float | None = None
         self._say_what_surprises()
 
@@ -135,7 +135,8 @@ class _Loop:
     def _start_from(self, initial: Path) -> None:
         skeleton = self.job.training.skeleton
         found = load_initial_weights(self.task.net, initial, skeleton)
-        text = f"{found.copied + found.widened} layers start from {initial}"
+        fitting = found.copied + found.widened
+        text = f"{fitting} of {found.layers} layers start from {initial}"
         if found.widened:
             text += f", {found.widened} of them widened"
         if found.keypoints < skeleton.num_keypoints:
@@ -401,10 +402,21 @@ class _Loop:
                 text += f"  {result.pck_label} {result.pck:.1f} %"
                 if self.progress.best is not None:
                     text += f", best {self.progress.best:.1f} %"
-        left = self.job.config.training.epochs - epoch
-        if left and self._seconds:
-            minutes = left * float(np.median(self._seconds)) / 60
+        if epoch < self.job.config.training.epochs and self._seconds:
+            minutes = self._seconds_left(epoch) / 60
             text += "  about "
             text += f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
             text += " left"
         self.display.line(text)
+
+    def _seconds_left(self, epoch: int) -> float:
+        """Return how long the epochs from one on will take, as far as can be told.
+
+        Larger pictures take as much longer as they have more pixels.
+        """
+        config = self.job.config
+        sizes = [
+            np.prod(config.at_epoch(each).model.input_hw)
+            for each in (epoch - 1, *range(epoch, config.training.epochs))
+        ]
+        return float(np.median(self._seconds) * np.sum(sizes[1:]) / sizes[0])

@@ -345,8 +345,9 @@ def test_unsure_boxes_are_told(tinypose, crowd, heads):
     code, out, err = tinypose("predict", *arguments, "--min-box-score", 0.95)
     assert code == 0 and json.loads(out)["results"] == []
     assert "boxes.json: 2 boxes of a score below 0.95 left out" in err
-    code, _, err = tinypose("predict", "photos", "--min-box-score", 0.5)
-    assert code == 2 and "expected --boxes with --min-box-score" in err
+    for alone in (["--min-box-score", 0.5], ["--box-category", "horse"]):
+        code, _, err = tinypose("predict", "photos", *alone)
+        assert code == 2 and f"expected --boxes with {alone[0]}" in err
 
 
 def test_a_picture_without_boxes_fails_alone(tinypose, crowd, photo, heads, tmp_path):

@@ -233,7 +233,7 @@ def test_of_zeros_another_network_begins_as_before(run, tmp_path, capsys):
     sparse = tmp_path / "sparse"
     command = ["prune", run, "--target", "sparsity=50%", "--out", sparse, "--quiet"]
     assert tinypose(capsys, *command, "--epochs", 1)[0] == 0
-    wide = ["--set", "model.channels=[16, 32]"]
+    wide = ["--set", "model.channels=[16, 32]", "--set", "training.sparsity=0"]
     command = tuning(sparse, tmp_path / "out", *wide)
     code, text, err = tinypose(capsys, *command)
     assert code == 0, err

@@ -19,7 +19,7 @@ from tinypose.geometry import crop_affine, invert_affine, transform_points
 from tinypose.inference import pose, predictor, search, tracking
 from tinypose.inference.pose import Pose
 from tinypose.inference.tracking import OneEuroFilter, Tracker
-from tinypose.skeletons import load_skeleton
+from tinypose.skeletons import Skeleton, load_skeleton
 from tinypose.weights import shipped
 
 MODULE = files("tinypose.export") / "web_sources/tinypose.js"
@@ -171,6 +171,23 @@ class Fake:
             keypoints_xy=points.astype(np.float32),
             scores=scores.astype(np.float32),
             skeleton=SKELETON,
+            box_xywh=box,
+        )
+
+
+class FewKeypoints(Fake):
+    """A model of one keypoint, or of some in a row, seen where they are."""
+
+    places = np.zeros((0, 2))
+
+    def pose(self, box) -> Pose:
+        affine = crop_affine(box, (SIDE, SIDE), padding=self.padding)
+        inside = transform_points(affine, self.places) + 0.5
+        seen = ((inside >= 0) & (inside <= SIDE)).all(axis=1)
+        return Pose(
+            keypoints_xy=self.places.astype(np.float32),
+            scores=np.where(seen, 0.8, 0.02).astype(np.float32),
+            skeleton=Skeleton(name="few", names=("a", "b")[: len(self.places)]),
             box_xywh=box,
         )
 
@@ -330,6 +347,44 @@ def test_a_person_is_followed_as_in_python(node, box) -> None:
 
 
 @needs_node
+@pytest.mark.parametrize("count", [1, 2], ids=["one keypoint", "in a row"])
+def test_few_keypoints_are_followed_as_in_python(node, count) -> None:
+    generator = np.random.default_rng(0)
+    places = np.array([[150.0, 90.0], [190.0, 90.0]])[:count]
+    steps = 2.0 * np.arange(40)[:, None, None] * [1, 0]
+    frames = (places + steps + generator.normal(0, 0.7, (40, count, 2))).tolist()
+    box = [130, 70, 80, 40]
+    found = node(
+        f"const frames = {json.dumps(frames)}; const fake = new Fake(); "
+        "fake.predictBox = async (picture, box) => { fake.boxes.push(box); "
+        "const crop = cropOf(box, fake.metadata); "
+        "const keypoints = fake.places.map(([x, y]) => ({x, y, score: "
+        "[(x + 0.5 - crop.left) / crop.scale, (y + 0.5 - crop.top) / crop.scale]"
+        ".every((value) => value >= 0 && value <= SIDE) ? 0.8 : 0.02})); "
+        "return {keypoints, score: keypoints[0].score, box}; }; "
+        f"const tracker = new Tracker(fake, {{box: {json.dumps(box)}}}); "
+        "const poses = []; "
+        "for (const [index, places] of frames.entries()) { fake.places = places; "
+        "poses.push(await tracker.predict({width: 400, height: 300}, index / 25)); } "
+        "return poses"
+    )
+    fake = FewKeypoints()
+    tracker = Tracker(fake, box_xywh=box)
+    image = np.zeros((300, 400, 3), np.uint8)
+    for index, (points, pose_of_js) in enumerate(zip(frames, found, strict=True)):
+        fake.places = np.array(points)
+        expected = tracker(image, index / 25)
+        assert tracker.found and pose_of_js["found"], index
+        points_of_js = [[point["x"], point["y"]] for point in pose_of_js["keypoints"]]
+        np.testing.assert_allclose(points_of_js, expected.keypoints_xy, atol=1e-3)
+    # A filter that begins anew with each frame passes on what is seen.
+    smooth = [[[p["x"], p["y"]] for p in each["keypoints"]] for each in found]
+    errors = [np.array(each) - places - steps for each in (frames, smooth)]
+    seen, smoothed = (each[20:].std(axis=0).max() for each in errors)
+    assert smoothed < 0.8 * seen
+
+
+@needs_node
 def test_smoothing_is_that_of_python(node) -> None:
     generator = np.random.default_rng(5)
     tracks = np.cumsum(generator.normal(0, 3, (12, 2, 2)), axis=0) + 50
@@ -427,6 +482,15 @@ def test_of_a_large_photo_only_what_is_seen_is_halved(node, size) -> None:
         ("{}", "null", "expected a picture with pixels"),
         ("{videoWidth: 0, videoHeight: 0}", "null", "has the video begun?"),
         ("{width: 64, height: 48}", "[1, NaN, 3, 4]", "a box of numbers, found 64,48"),
+        (
+            "{width: 64, height: 48}",
+            "[1, 2, 3]",
+            "expected a box [x, y, width, height]",
+        ),
+        ("{width: 64, height: 48}", "[1, 2, 0, 4]", None),
+        ("{width: 64, height: 48}", "[1, 2, 0, 0]", "picture of 64x48 pixels, found 1"),
+        ("{width: 64, height: 48}", "[9, 9, -3, 4]", "that overlaps the picture"),
+        ("{width: 64, height: 48}", "[80, 2, 9, 9]", "that overlaps the picture"),
     ],
 )
 def test_what_has_no_size_is_refused(node, picture, box, message) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinypose.errors import TinyposeError
+from tinypose.errors import TinyposeError, UsageError
 from tinypose.inference.person_boxes import PersonBoxes
 
 HW = (48, 64)
@@ -85,12 +85,15 @@ def test_only_people_count_where_categories_say_so(tmp_path):
     ]
     people = [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]
     capital = [{"id": 1, "name": "Person"}, {"id": 2, "name": "Dog"}, {"name": "Car"}]
-    hands = [{"id": 1, "name": "left hand"}, {"id": 2, "name": "right hand"}]
-    cases = [(people, [2, 4]), (capital, [2, 4]), (hands, [1, 2, 4])]
-    for categories, sides in cases:
+    text = [{"id": "1", "name": "person"}, {"id": "2", "name": "dog"}]
+    hand = [{"id": 1, "name": "hand"}]
+    for categories in (people, capital, text):
         path = write(tmp_path, annotations=annotations, categories=categories)
-        found = PersonBoxes(path)(Path("b/x.jpg"), HW)
-        assert [box[2] for box in found] == sides
+        boxes = PersonBoxes(path)
+        assert [box[2] for box in boxes(Path("b/x.jpg"), HW)] == [2, 4]
+        assert boxes.num_others == 1
+    path = write(tmp_path, annotations=annotations[1:], categories=hand)
+    assert [box[2] for box in PersonBoxes(path)(Path("b/x.jpg"), HW)] == [2, 4]
     # What is left out is of no kind, and 1.0 is 1.
     plain = [{"image_id": 8, "bbox": [0, 0, 2, 2], "category_id": c} for c in (1, 1.0)]
     unsure = {"image_id": 8, "bbox": [0, 0, 3, 3], "category_id": 3, "score": 0.01}
@@ -99,6 +102,25 @@ def test_only_people_count_where_categories_say_so(tmp_path):
     for nothing in ([], None):
         with pytest.raises(TinyposeError, match="expected 'categories' that name"):
             PersonBoxes(write(tmp_path, annotations=annotations, categories=nothing))
+
+
+def test_other_categories_count_where_they_are_asked_for(tmp_path):
+    annotations = [
+        {"image_id": 8, "bbox": [0, 0, n, n], "category_id": n} for n in (1, 2, 3)
+    ]
+    categories = [{"id": 1, "name": "person"}, {"id": 2, "name": "Horse"}]
+    categories += [{"id": 3, "name": "dog"}]
+    path = write(tmp_path, annotations=annotations, categories=categories)
+    for wanted, sides in ((["horse"], [2]), (["dog", "horse"], [2, 3]), ([], [1])):
+        boxes = PersonBoxes(path, categories=wanted)
+        assert [box[2] for box in boxes(Path("b/x.jpg"), HW)] == sides
+        assert boxes.num_others == 3 - len(sides)
+    with pytest.raises(UsageError, match="found 'cow'; there are Horse, dog, person"):
+        PersonBoxes(path, categories=["cow"])
+    # A skeleton of people is not for all that was labelled.
+    path = write(tmp_path, annotations=annotations[1:], categories=categories[1:])
+    with pytest.raises(TinyposeError, match="found Horse, dog; say which count with"):
+        PersonBoxes(path)
 
 
 def test_what_a_detector_is_not_sure_of_is_left_out(tmp_path):

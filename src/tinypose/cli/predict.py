@@ -63,6 +63,14 @@ def predict(
             show_default="0.3",
         ),
     ] = None,
+    box_category: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Category of boxes that count, such as horse; may be repeated.",
+            metavar="NAME",
+            show_default="person",
+        ),
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -123,8 +131,12 @@ def predict(
     box_xywh = None if box is None else _parse_box(box)
     if box is not None and boxes is not None:
         raise UsageError("expected only one of --box and --boxes, found both")
-    if min_box_score is not None and boxes is None:
-        raise UsageError("expected --boxes with --min-box-score, found it alone")
+    for name, value in (
+        ("--min-box-score", min_box_score),
+        ("--box-category", box_category),
+    ):
+        if value is not None and boxes is None:
+            raise UsageError(f"expected --boxes with {name}, found it alone")
     if heatmaps and save is None:
         raise UsageError("expected --save DIR with --heatmaps, found none")
     json, csv = (STDOUT if name == STDOUT_DEVICE else name for name in (json, csv))
@@ -145,7 +157,13 @@ def predict(
     person_boxes = None
     if boxes is not None:
         least = MIN_BOX_SCORE if min_box_score is None else min_box_score
-        person_boxes = PersonBoxes(boxes, least)
+        person_boxes = PersonBoxes(boxes, least, box_category or ())
+        if person_boxes.num_others:
+            typer.echo(
+                f"{boxes}: {person_boxes.num_others} boxes of other categories left "
+                "out (--box-category)",
+                err=True,
+            )
         if person_boxes.num_unsure:
             typer.echo(
                 f"{boxes}: {person_boxes.num_unsure} boxes of a score below {least:g} "

@@ -1,6 +1,6 @@
 """The people's boxes in many pictures, as detectors and labelling tools write them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinypose.coco_format import identifier, is_crowd
-from tinypose.errors import TinyposeError
+from tinypose.errors import TinyposeError, UsageError
 from tinypose.files import read_json
 from tinypose.geometry import FloatArray
 from tinypose.inference.inputs import check_box
 
 PERSON = "person"
-"""The category that counts, where there is one of this name in any letters."""
+"""The category that counts unless told, where there is one of this name."""
 
 MIN_BOX_SCORE = 0.3
 """Below it a detector's boxes are of anything."""
@@ -34,21 +34,32 @@ class PersonBoxes:
 
     ``images`` name the pictures, ``annotations`` give each person's ``bbox`` from
     the corner of the picture. Crowds and boxes of no size are left out, what a
-    detector gives a lower ``score`` than asked for, and, where ``categories`` name a
-    person, all else; where they name others alone, all of those count.
+    detector gives a lower ``score`` than asked for, and what is of another category.
 
     Args:
         path: The file.
         min_score: Least ``score``, 0 to 1, of records that have one.
+        categories: Names of those that count, in any letters; unless told, that of
+            people, where the file's ``categories`` name it.
+
+    Attributes:
+        num_unsure: Boxes that were left out for their score.
+        num_others: Boxes that were left out for their category.
 
     Raises:
         TinyposeError: no such file, not of this form, or annotations of several
-            categories without names.
+            categories of which none is known to be the one.
+        UsageError: the file has no category of such a name.
     """
 
-    def __init__(self, path: str | Path, min_score: float = MIN_BOX_SCORE) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        min_score: float = MIN_BOX_SCORE,
+        categories: Sequence[str] = (),
+    ) -> None:
         self.path = Path(path)
-        self.num_unsure = 0
+        self.num_unsure = self.num_others = 0
         content = read_json(path, "people's boxes")
         pictures: dict[int | str, _Picture] = {}
         self._pictures: dict[tuple[str, ...], _Picture] = {}
@@ -64,11 +75,18 @@ class PersonBoxes:
                     "another picture has; where files were joined, number the pictures "
                     "of one anew"
                 )
-        wanted = _people_categories(content, self.path)
-        kinds: set[int | str] = set()
+        names = _category_names(content, self.path)
+        wanted = _wanted(names, categories, self.path)
+        kinds: set[str] = set()
         for where, record in _records(content, self.path, "annotations"):
-            category = record.get("category_id")
-            if is_crowd(record) or (wanted and category not in (None, *wanted)):
+            if is_crowd(record):
+                continue
+            kind = None
+            if record.get("category_id") is not None:
+                # Some write 1 here and "1" there.
+                kind = str(_key(record, "category_id", where))
+            if wanted and kind not in (None, *wanted):
+                self.num_others += 1
                 continue
             key = _key(record, "image_id", where)
             if key not in pictures:
@@ -83,15 +101,28 @@ class PersonBoxes:
                 self.num_unsure += 1
                 continue
             pictures[key].boxes_xywh.append(box)
-            if category is not None and not content.get("categories"):
-                kinds.add(_key(record, "category_id", where))
+            if kind is not None and not wanted:
+                kinds.add(kind)
         if len(kinds) > 1:
-            found = ", ".join(sorted(map(repr, kinds))[:5])
+            self._require_one(kinds, names)
+
+    def _require_one(self, kinds: set[str], names: dict[str, str]) -> None:
+        """Say what to do where boxes are of several categories, none of people.
+
+        Raises:
+            TinyposeError: always.
+        """
+        found = ", ".join(sorted(names.get(kind, kind) for kind in kinds)[:5])
+        if names:
             raise TinyposeError(
-                f"{self.path}: expected 'categories' that name the person, as there "
-                f"are annotations of the 'category_id' {found}; "
-                'add  "categories": [{"id": 1, "name": "person"}]  with the id of yours'
+                f"{self.path}: expected boxes of one category, or of 'person', found "
+                f"{found}; say which count with --box-category NAME"
             )
+        raise TinyposeError(
+            f"{self.path}: expected 'categories' that name the person, as there "
+            f"are annotations of the 'category_id' {found}; "
+            'add  "categories": [{"id": 1, "name": "person"}]  with the id of yours'
+        )
 
     def __call__(self, path: Path, image_hw: tuple[int, int]) -> list[FloatArray]:
         """Return the boxes (4,) of a picture's people, in picture pixels.
@@ -179,16 +210,36 @@ def _size(record: Mapping[str, Any]) -> tuple[int, int] | None:
     return height, width
 
 
-def _people_categories(content: Mapping[str, Any], path: Path) -> list[Any]:
-    """Return the ids of the categories that name a person."""
+def _category_names(content: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """Return the names of categories by their ids, as text."""
     if content.get("categories") is None:
-        return []
+        return {}
     records = _records(content, path, "categories")
-    return [
-        _key(record, "id", where)
+    return {
+        str(_key(record, "id", where)): str(record.get("name")).strip()
         for where, record in records
-        if str(record.get("name")).strip().lower() == PERSON
-    ]
+        if record.get("id") is not None
+    }
+
+
+def _wanted(
+    names: Mapping[str, str], categories: Sequence[str], path: Path
+) -> list[str]:
+    """Return the ids of the categories that count; none where all do.
+
+    Raises:
+        UsageError: there is no such category.
+    """
+    wanted = [category.strip().lower() for category in categories or [PERSON]]
+    have = {name.lower() for name in names.values()}
+    missing = [name for name in wanted if name not in have]
+    if categories and missing:
+        known = ", ".join(sorted(names.values())) or "no categories"
+        raise UsageError(
+            f"--box-category: expected a category of {path}, found {missing[0]!r}; "
+            f"there are {known}"
+        )
+    return [key for key, name in names.items() if name.lower() in wanted]
 
 
 def _score(record: Mapping[str, Any], where: str) -> float:

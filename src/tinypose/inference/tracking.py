@@ -18,6 +18,7 @@ from tinypose.inference.inputs import check_box, image_hw
 from tinypose.inference.pose import LEAST_MEAN_SCORE, Pose
 from tinypose.inference.search import (
     CLEARLY_BETTER,
+    LEAST_SCORE,
     enlarge_box,
     overlap,
     person_box,
@@ -53,6 +54,12 @@ NEARBY = 0.5
 
 SAME_PERSON = 0.2
 """Boxes that overlap this much are of the same person."""
+
+SLENDER = 0.3
+"""For that, the shorter side counts as at least this fraction of the longer one.
+
+The box of keypoints in a row is as thin as they tremble, and overlaps nothing.
+"""
 
 MARGIN = 0.2
 """The box is enlarged by this fraction of its side for the motion to come."""
@@ -211,7 +218,7 @@ class Tracker:
         before = self._box if self._seen is None else self._seen
         if seen is None or before is None:
             return False
-        return overlap(seen, before) >= SAME_PERSON
+        return overlap(_thick(seen), _thick(before)) >= SAME_PERSON
 
     def _look(self, image: Image) -> Pose:
         """Look for the person anywhere; thoroughly on some frames only."""
@@ -236,8 +243,21 @@ class Tracker:
 
 
 def _tight(pose: Pose) -> FloatArray | None:
-    """Return the box of the confident keypoints, None for too few."""
-    return person_box(pose.keypoints_xy, pose.scores)
+    """Return the box of the confident keypoints, None for too few.
+
+    A single keypoint has no box; around it is one with which the size stays.
+    """
+    if len(pose.scores) != 1 or pose.scores[0] < LEAST_SCORE:
+        return person_box(pose.keypoints_xy, pose.scores)
+    size = pose.box_xywh[2:] / (1 + MARGIN)
+    return np.concatenate([pose.keypoints_xy[0] - size / 2, size]).astype(np.float64)
+
+
+def _thick(box_xywh: FloatArray) -> FloatArray:
+    """Return a box (4,), of keypoints in a row perhaps, that can overlap another."""
+    centre, size = box_xywh[:2] + box_xywh[2:] / 2, box_xywh[2:]
+    size = np.maximum(size, SLENDER * size.max())
+    return np.concatenate([centre - size / 2, size])
 
 
 class OneEuroFilter:

@@ -31,6 +31,7 @@ const LOOK_AROUND_EVERY = 10;
 const KEEP_CHOSEN = 10;
 const NEARBY = 0.5;
 const SAME_PERSON = 0.2;
+const SLENDER = 0.3;
 const MARGIN = 0.2;
 const FOLLOW = 0.4;
 const MIN_BOX_SIDE = 8;
@@ -87,7 +88,19 @@ export class Predictor {
         `expected a picture with pixels and a box of numbers, found ${numbers}; `
           + 'has the video begun?');
     }
-    return box ? this.predictBox(picture, box) : this.search(picture);
+    if (!box) {
+      return this.search(picture);
+    }
+    const [x, y, width, height] = box;
+    const hasSize = box.length === 4 && Math.min(width, height) >= 0
+      && Math.max(width, height) > 0;
+    const extent = [x, y, Math.max(width, 1e-3), Math.max(height, 1e-3)];
+    if (!hasSize || !overlap(extent, pictureBox(picture))) {
+      throw new Error(
+        'expected a box [x, y, width, height] that overlaps the picture of '
+          + `${sizeOf(picture).join('x')} pixels, found ${box}`);
+    }
+    return this.predictBox(picture, box);
   }
 
   /** Free what the model holds. */
@@ -215,7 +228,7 @@ export class Tracker {
       pose = await this.look(frame);
       found = !this.isLost(pose);
     }
-    const isSame = this.isSame(pose) || pose === followed && !personBox(pose.keypoints);
+    const isSame = this.isSame(pose) || pose === followed && !tightBox(pose);
     if (this.filter && !(found && isSame)) {
       this.filter.reset();  // the keypoints of two people have no mean
     }
@@ -228,13 +241,14 @@ export class Tracker {
   }
 
   isLost(pose) {
-    return pose.score < Math.max(this.predictor.leastScore, LOST_SHARE * this.usualScore);
+    return !(pose.score >= Math.max(this.predictor.leastScore, LOST_SHARE * this.usualScore));
   }
 
   isSame(pose) {
-    const seen = personBox(pose.keypoints);
+    const seen = tightBox(pose);
     const before = this.seen ?? this.box;
-    return Boolean(seen && before && overlap(seen, before) >= SAME_PERSON);
+    return Boolean(
+      seen && before && overlap(thickBox(seen), thickBox(before)) >= SAME_PERSON);
   }
 
   async follow(frame) {
@@ -244,7 +258,7 @@ export class Tracker {
     const pose = await this.predictor.predict(frame, this.box);
     // A neighbour in the same crop may be easier to see than the chosen person.
     // (Too few keypoints that count say nothing of where it is.)
-    const canTell = this.seen && personBox(pose.keypoints);
+    const canTell = this.seen && tightBox(pose);
     const isOther = this.isChosen && canTell && !this.isSame(pose);
     return isOther || this.isLost(pose) ? null : pose;
   }
@@ -268,7 +282,7 @@ export class Tracker {
       return this.predictor.predict(frame, picture);
     }
     const pose = await this.predictor.predict(frame, around);
-    const seen = personBox(pose.keypoints);
+    const seen = tightBox(pose);
     if (!seen || !overlap(seen, picture)) {
       return pose;
     }
@@ -286,7 +300,7 @@ export class Tracker {
     this.framesLost = 0;
     this.framesFollowed += 1;
     this.box = this.nextBox(pose);
-    this.seen = personBox(pose.keypoints) ?? this.seen;
+    this.seen = tightBox(pose) ?? this.seen;
     const usual = this.usualScore || pose.score;
     this.usualScore = usual + LEARN * (pose.score - usual);
   }
@@ -304,7 +318,7 @@ export class Tracker {
   }
 
   nextBox(pose) {
-    const seen = personBox(pose.keypoints);
+    const seen = tightBox(pose);
     if (!seen) {
       return pose.box;
     }
@@ -443,6 +457,22 @@ export function personBox(keypoints) {
   const side = Math.max(box[2], box[3]);
   const missing = 1 - confident.length / keypoints.length;
   return side > 0 ? enlargeBox(box, 0.5 * side * missing) : null;
+}
+
+/* A single keypoint has no box; around it is one with which the size stays. */
+function tightBox({keypoints, box}) {
+  if (keypoints.length !== 1 || keypoints[0].score < LEAST_SCORE) {
+    return personBox(keypoints);
+  }
+  const [width, height] = [box[2] / (1 + MARGIN), box[3] / (1 + MARGIN)];
+  return [keypoints[0].x - width / 2, keypoints[0].y - height / 2, width, height];
+}
+
+/* The box of keypoints in a row is as thin as they tremble, and overlaps nothing. */
+function thickBox([x, y, width, height]) {
+  const side = SLENDER * Math.max(width, height);
+  const [wide, high] = [Math.max(width, side), Math.max(height, side)];
+  return [x + (width - wide) / 2, y + (height - high) / 2, wide, high];
 }
 
 /** Return the boxes whose padded crops cover the picture, overlapping. */

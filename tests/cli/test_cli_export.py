@@ -581,6 +581,16 @@ def test_a_file_that_loses_too_much_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_shipped_model_is_not_calibrated_on_a_run_of_its_name(
+    run, tmp_path, capsys, monkeypatch
+):
+    shutil.copytree(run, tmp_path / "nano")
+    monkeypatch.chdir(tmp_path)
+    command = ("export", "nano", "--to", "n.tflite", "--precision", "int8")
+    code, _, err = tinypose(capsys, *command)
+    assert code == 2 and "expected --calibrate NAME=PATH" in err
+
+
 def test_the_run_s_own_data_calibrate(run, tmp_path, capsys):
     record = {"data": ["stick_people:1-9"], "validation": [], "limit": None}
     record |= {"init": None, "fingerprint": "", "left_out": []}

@@ -164,11 +164,13 @@ class ExportJob:
         """Return the data sets that the ranges of values are taken from."""
         from tinypose.metadata import CALIBRATED
         from tinypose.training.run_dir import RunDir
+        from tinypose.weights import is_shipped
 
         if self.precision not in CALIBRATED or self.calibrate:
             return self.calibrate
         files = RunDir(self.run)
-        if not files.run.exists():
+        # A folder of a shipped model's name is another model's.
+        if is_shipped(self.run) or not files.run.exists():
             is_micro = self.kind == "micro"
             what = "--target micro" if is_micro else f"--precision {self.precision}"
             raise UsageError(

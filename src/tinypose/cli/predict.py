@@ -80,7 +80,11 @@ def predict(
     ] = None,
     json: Annotated[
         str | None,
-        typer.Option(help="Write all poses as JSON; - for stdout.", metavar="FILE"),
+        typer.Option(
+            help="Write all poses as JSON; - for stdout. 'found' says whether somebody "
+            "was found; where boxes are given for pictures, it is always true.",
+            metavar="FILE",
+        ),
     ] = None,
     csv: Annotated[
         str | None,

@@ -47,9 +47,14 @@ def find_model(model: str | Path) -> Path:
 
 
 def load_picture(image: Any) -> Image:
-    """Return a path's or an array's picture (height, width, 3) uint8 RGB."""
+    """Return a path's, an array's or Pillow's picture (height, width, 3) uint8 RGB."""
     if isinstance(image, (str, Path)):
         return read_image(image)
+    if hasattr(image, "getexif"):
+        # Pillow's own array is of the picture as it lies, and of a palette's numbers.
+        from PIL import ImageOps
+
+        image = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     return as_image(image)
 
 

@@ -16,6 +16,7 @@ from tinypose.skeletons import (
     Skeleton,
     load_skeleton,
     unpaired_sides,
+    usual_sigmas,
 )
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
@@ -59,9 +60,14 @@ def test_number_of_keypoints(skeleton: Skeleton, count: int) -> None:
     assert skeleton.num_keypoints == count
 
 
-def test_lsp_has_the_sigmas_of_ai_challenger_by_name() -> None:
-    i, j = LSP.index("left_hip"), AI_CHALLENGER.index("left_hip")
-    assert LSP.sigmas[i] == AI_CHALLENGER.sigmas[j] == 0.03843971
+def test_sigmas_are_those_of_the_keypoints_names() -> None:
+    """Published values, whatever the order: COCO's, CrowdPose's, AI Challenger's."""
+    assert LSP.sigmas[LSP.index("left_hip")] == 0.107
+    assert COCO.sigmas[COCO.index("right_hip")] == 0.107
+    assert COCO.sigmas.tolist()[:5] == [0.026, 0.025, 0.025, 0.035, 0.035]
+    assert LSP.sigmas[LSP.index("head_top")] == 0.079
+    assert AI_CHALLENGER.sigmas[AI_CHALLENGER.index("left_hip")] == 0.03843971
+    assert usual_sigmas(("nose", "tail")) == ()
 
 
 def test_mapping_by_name() -> None:

@@ -320,6 +320,35 @@ _NECK = (
 _TORSO = ("left_shoulder", "right_hip")
 _HEAD = ("head_top", "neck")
 
+_USUAL_SIGMAS = {
+    "nose": 0.026,
+    "eye": 0.025,
+    "ear": 0.035,
+    "shoulder": 0.079,
+    "elbow": 0.072,
+    "wrist": 0.062,
+    "hip": 0.107,
+    "knee": 0.087,
+    "ankle": 0.089,
+    "neck": 0.079,
+    "head_top": 0.079,
+}
+
+
+def usual_sigmas(names: Sequence[str]) -> tuple[float, ...]:
+    """Return the OKS sigmas of keypoints; empty where one has none that is known.
+
+    Reference:
+        Ronchi & Perona, "Benchmarking and error diagnosis in multi-instance pose
+        estimation", ICCV 2017, the values of the COCO evaluation; neck and head top
+        as in CrowdPose (Li et al., CVPR 2019).
+    """
+    parts = [name.removeprefix("left_").removeprefix("right_") for name in names]
+    if not set(parts) <= set(_USUAL_SIGMAS):
+        return ()
+    return tuple(_USUAL_SIGMAS[part] for part in parts)
+
+
 # fmt: off
 _AI_CHALLENGER_NAMES = (
     "right_shoulder", "right_elbow", "right_wrist",
@@ -359,10 +388,8 @@ LSP = Skeleton(
     names=_LSP_NAMES,
     edges=_LIMBS + _NECK,
     flip_pairs=_FLIP_PAIRS,
-    # LSP defines no OKS: the same keypoints' sigmas as in AI Challenger.
-    oks_sigmas=tuple(
-        _AI_CHALLENGER_SIGMAS[_AI_CHALLENGER_NAMES.index(name)] for name in _LSP_NAMES
-    ),
+    # LSP defines no OKS. AI Challenger's are for the whole box as the area.
+    oks_sigmas=usual_sigmas(_LSP_NAMES),
     torso=_TORSO,
     head=_HEAD,
     limbs=(*_LIMBS, _HEAD),
@@ -392,14 +419,15 @@ MPII = Skeleton(
     limbs=(*_LIMBS, _HEAD),
 )
 _FACE = ("eye", "ear")
+_COCO_NAMES = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)
 COCO = Skeleton(
     name="coco",
-    names=(
-        "nose", "left_eye", "right_eye", "left_ear", "right_ear",
-        "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-        "left_wrist", "right_wrist", "left_hip", "right_hip",
-        "left_knee", "right_knee", "left_ankle", "right_ankle",
-    ),
+    names=_COCO_NAMES,
     edges=(
         *_LIMBS, *_TRUNK,
         ("nose", "left_eye"), ("nose", "right_eye"),
@@ -408,12 +436,7 @@ COCO = Skeleton(
     flip_pairs=(
         *((f"left_{part}", f"right_{part}") for part in _FACE), *_FLIP_PAIRS,
     ),
-    # Ronchi & Perona, "Benchmarking and error diagnosis in multi-instance
-    # pose estimation", ICCV 2017; the values of the COCO evaluation.
-    oks_sigmas=(
-        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
-        0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
-    ),
+    oks_sigmas=usual_sigmas(_COCO_NAMES),
     torso=_TORSO,
     limbs=_LIMBS,
 )

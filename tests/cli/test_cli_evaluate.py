@@ -132,8 +132,11 @@ def test_without_boxes_the_person_is_searched(fake, capsys, monkeypatch):
     assert value["data"]["boxes"] == "none, searched"
     report = Path("evaluation-a/report.html").read_text()
     assert "whoever was found in a picture was taken for its person" in report
+    assert "OKS-AP, searched" in report and "true box" not in report
     assert _run("runs/a", *DATA) == 0
     assert Path("evaluation-a-2/evaluation.json").exists()
+    report = Path("evaluation-a-2/report.html").read_text()
+    assert "OKS-AP, true boxes" in report and "each with the true box" in report
 
 
 def test_an_evaluation_of_something_else_is_not_replaced(fake, capsys):

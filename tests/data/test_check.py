@@ -101,6 +101,17 @@ def test_pictures_of_another_size_than_their_labels_say(labelled_hw, detail):
     assert details == ([detail] if detail else [])
 
 
+def test_each_size_that_a_picture_was_labelled_at_is_told():
+    person = _person("p1")
+    people = [person, replace(_person("p2"), picture=person.picture)]
+    people[1] = replace(people[1], labelled_hw=(192, 160))
+    (problem,) = check_samples(people).of_kind("other_size")
+    assert problem.sample_id == "p2"
+    dataset = CropDataset(people[1:] * 2, HW)
+    (text,) = dataset.other_size
+    assert text.startswith("p2: labelled at 160x192, the picture is 80x96")
+
+
 def test_a_few_missing_pictures_do_not_stop_training():
     gone = tuple(Problem("missing_picture", f"p{i}", "gone") for i in range(5))
     assert CheckReport(100, 100, gone).blockers == []

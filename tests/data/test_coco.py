@@ -430,6 +430,12 @@ MALFORMED = {
     "absolute picture": (_set("images", 0, "file_name", "/a.png"), "inside"),
     "picture outside": (_set("images", 0, "file_name", "x/../../a.png"), "inside"),
     "windows path": (_set("images", 0, "file_name", "C:\\a.png"), "inside"),
+    "one name of two sizes": (
+        lambda content: content["images"].append(
+            {"id": 5, "file_name": "a.png", "height": 40, "width": 30}
+        ),
+        "expected one size for a.png, found 30x40 and 40x30",
+    ),
     "no keypoint names": (_set("categories", [{"id": 1}]), "found none in 1"),
     "names no texts": (_set("categories", 0, "keypoints", [1, 2]), "list of names"),
     "a name twice": (_set("categories", 0, "keypoints", ["a", "A", "b", "c"]), "twice"),

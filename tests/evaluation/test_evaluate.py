@@ -10,7 +10,7 @@ from tinypose.data.stick_people import stick_people
 from tinypose.errors import MissingDependencyError, TinyposeError, UsageError
 from tinypose.evaluation import oks
 from tinypose.evaluation.evaluate import evaluate
-from tinypose.skeletons import AI_CHALLENGER, LSP, MPII, Skeleton
+from tinypose.skeletons import AI_CHALLENGER, LSP, MPII, Skeleton, usual_sigmas
 
 pytest.importorskip("faster_coco_eval")
 
@@ -325,6 +325,14 @@ def test_oks_has_the_sigmas_of_the_data(make_person, make_predictor, arm_xy):
         result = evaluate(predictor, [drawn])
         found.append((result.accuracy.oks.mean, result.accuracy.sigmas_of))
     assert found[0] == found[1] and found[0][1] == "ai_challenger"
+    # Two files of one form are one kind of data, whatever each is called.
+    usual = replace(drawn.skeleton, oks_sigmas=usual_sigmas(drawn.skeleton.names))
+    people = [replace(drawn, skeleton=replace(usual, name=name)) for name in "ab"]
+    for few in (people, people[:1]):
+        seen = [drawn.keypoints_xy + 3] * len(few)
+        predictor = make_predictor(seen, skeleton=AI_CHALLENGER)
+        result = evaluate(predictor, few).accuracy
+        assert result.sigmas_of == "a" and result.oks.mean > 2 * found[0][0]
     # The model's, where the data have none, or those of another file.
     arm = make_person().skeleton
     sharp = replace(arm, name="sharp", oks_sigmas=(0.02,) * 4)
@@ -332,6 +340,16 @@ def test_oks_has_the_sigmas_of_the_data(make_person, make_predictor, arm_xy):
         person = replace(make_person(), skeleton=replace(arm, oks_sigmas=sigmas))
         result = evaluate(make_predictor([arm_xy + 3], skeleton=sharp), [person])
         assert result.accuracy.sigmas_of == "sharp"
+
+
+def test_labels_of_another_size_than_the_picture_are_told(
+    make_person, make_predictor, arm_xy
+):
+    people = [make_person(), replace(make_person(), labelled_hw=(120, 180))]
+    people += [replace(make_person(), labelled_hw=(60, 90))]
+    found = evaluate(make_predictor([arm_xy] * 3), people).other_size
+    (text,) = found
+    assert "labelled at 180x120, the picture is 90x60: was it resized?" in text
 
 
 def test_thresholds_can_be_chosen_and_hold_the_headline(
@@ -375,6 +393,7 @@ def test_plain_values_are_valid_json(make_person, make_predictor, arm_xy):
         "num_people": 1,
         "num_skipped": 0,
         "left_out": [],
+        "other_size": [],
         "boxes": "labelled",
     }
     at = next(entry for entry in value["pck"]["at"] if entry["threshold"] == 0.2)

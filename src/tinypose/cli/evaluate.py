@@ -135,6 +135,7 @@ def _free_folder(folder: Path, evaluation: "Evaluation") -> Path:
     def measured(content: Any) -> tuple[Any, ...]:
         model = {**content["model"], "stated_accuracy": None}
         data = {**content["data"], "left_out": len(content["data"]["left_out"])}
+        data["other_size"] = len(data.get("other_size", ()))
         return model, data, [value["threshold"] for value in content["pck"]["at"]]
 
     wanted = measured(json.loads(json.dumps(evaluation.to_dict())))
@@ -239,6 +240,12 @@ def _totals(evaluation: "Evaluation") -> list[str]:
         lines.append(
             f"{evaluation.num_skipped} people without usable labels skipped, "
             f"{left_out} without a {accuracy.references.pck_unit} not in PCK"
+        )
+    if evaluation.other_size:
+        lines.append(
+            f"warning: {len(evaluation.other_size)} people's labels do not fit their "
+            f"pictures: {printable(evaluation.other_size[0])}  tinypose data check  "
+            "names all"
         )
     if evaluation.left_out:
         lines.append(

@@ -390,6 +390,11 @@ def _cache(
             f"them left out (the first: {dataset.unreadable[0]})"
         )
     display.line(text)
+    if dataset.other_size:
+        display.line(
+            f"warning: {len(dataset.other_size)} people's labels do not fit their "
+            f"pictures: {dataset.other_size[0]}  tinypose data check  names all"
+        )
     if dataset.num_uncached:
         display.line(
             f"warning: {dataset.num_uncached} of them do not fit into "

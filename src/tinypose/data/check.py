@@ -214,22 +214,18 @@ def _look(group: Sequence[Sample]) -> _View:
             patch = head_patch(image, sample)
             faces.append(_Face(sample.sample_id, turns[0], patch))
     problems = [problem for problem in found if problem is not None]
-    problems += _other_size(first, image)
+    problems += _other_size(group, hw)
     return _View(first.sample_id, problems, faces, digest, fingerprint(image))
 
 
-def _other_size(sample: Sample, image: Image) -> list[Problem]:
-    """Return the problem that a picture was resized or turned after labelling."""
-    found, labelled = image.shape[:2], sample.labelled_hw
-    if labelled is None or labelled == found:
-        return []
-    # Photos are turned as their EXIF says; some labelling tools do not.
-    reason = "turned" if labelled == found[::-1] else "resized"
-    detail = (
-        f"labelled at {labelled[1]}x{labelled[0]}, the picture is "
-        f"{found[1]}x{found[0]}: was it {reason}?"
-    )
-    return [Problem("other_size", sample.sample_id, detail)]
+def _other_size(group: Sequence[Sample], hw: tuple[int, int]) -> list[Problem]:
+    """Return the problems that a picture was resized or turned after labelling."""
+    details = {sample.other_size(hw): sample.sample_id for sample in reversed(group)}
+    return [
+        Problem("other_size", sample_id, detail)
+        for detail, sample_id in details.items()
+        if detail
+    ]
 
 
 def _read(sample: Sample) -> tuple[Image, bytes]:

@@ -135,6 +135,7 @@ def _parse(path: Path, content: Any) -> _Coco:
         )
     skeleton, categories = category_skeleton(path, content["categories"])
     pictures: dict[Any, _Picture] = {}
+    by_name: dict[str, _Picture] = {}
     records = expect_records(content["images"], f"{path}: 'images'", "pictures")
     for number, record in enumerate(records):
         where = f"{path}: images[{number}]"
@@ -150,7 +151,16 @@ def _parse(path: Path, content: Any) -> _Coco:
                 f"{brief(image_id)}, which {earlier.where} has for "
                 f"{earlier.file_name}; number the pictures of joined files anew"
             )
-        pictures[image_id] = _Picture(name, hw if known else None, f"images[{number}]")
+        picture = _Picture(name, hw if known else None, f"images[{number}]")
+        same = by_name.setdefault(name, picture)
+        if same.hw and picture.hw and same.hw != picture.hw:
+            raise TinyposeError(
+                f"{where}: expected one size for {name}, found "
+                f"{picture.hw[1]}x{picture.hw[0]} and {same.hw[1]}x{same.hw[0]} in "
+                f"{same.where}; where files were joined, give pictures of one name "
+                "folders of their own"
+            )
+        pictures[image_id] = picture
     annotations = expect_records(
         content["annotations"], f"{path}: 'annotations'", "people"
     )

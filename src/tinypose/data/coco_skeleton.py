@@ -12,11 +12,10 @@ from tinypose.skeletons import (
     COCO,
     SKELETONS,
     Skeleton,
+    usual_sigmas,
 )
 
 Pair = tuple[str, str]
-CROWD_POSE_SIGMA = 0.079
-"""Of the neck and the head's top in CrowdPose's evaluation."""
 
 PAIRS = "flip_pairs"
 """A key of ours: pairs of positions, counted from 1, that swap in mirrored pictures."""
@@ -116,7 +115,7 @@ def named_skeleton(
             names=names,
             edges=_edges(names, edges),
             flip_pairs=infer_flip_pairs(names),
-            oks_sigmas=_sigmas(names),
+            oks_sigmas=usual_sigmas(names),
             torso=_pair_if_known(names, AI_CHALLENGER.torso),
             head=_pair_if_known(names, AI_CHALLENGER.head),
             limbs=_known_pairs(names, COCO.limbs),
@@ -161,18 +160,6 @@ def _edges(names: tuple[str, ...], edges: Any) -> tuple[Pair, ...]:
         return tuple((names[a - 1], names[b - 1]) for a, b in edges)
     known = dict.fromkeys((*AI_CHALLENGER.edges, *COCO.edges))
     return _known_pairs(names, tuple(known))
-
-
-def _sigmas(names: tuple[str, ...]) -> tuple[float, ...]:
-    """Return measured sigmas where all keypoints are COCO's, a neck or a head's top.
-
-    CrowdPose gives these two 0.079 and the others those of COCO.
-    """
-    known = dict(zip(COCO.names, COCO.oks_sigmas, strict=True))
-    known |= dict.fromkeys(("head_top", "neck"), CROWD_POSE_SIGMA)
-    if set(names) <= set(known):
-        return tuple(known[name] for name in names)
-    return ()
 
 
 def _known_pairs(names: tuple[str, ...], pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:

@@ -70,6 +70,7 @@ class _Region:
 
     pixels: Image
     image_to_region: FloatArray
+    other_size: str = ""
 
 
 class CropDataset:
@@ -78,7 +79,8 @@ class CropDataset:
     Pictures are decoded once and the part around each person is kept as
     uint8, shrunk to what the model can use; past ``max_cache_bytes`` further
     samples are decoded at each use instead. ``unreadable`` names who is left out;
-    ``beside`` names those among them whose boxes lie beside their pictures.
+    ``beside`` names those among them whose boxes lie beside their pictures, and
+    ``other_size`` says whose pictures are of another size than they were labelled at.
 
     Args:
         samples: People, all of one skeleton.
@@ -120,6 +122,7 @@ class CropDataset:
         self._reach_xy = np.clip(reach_xy, ASPECT_SLACK, MAX_REACH)
         self.unreadable: list[str] = []
         self.beside: list[str] = []
+        self.other_size: list[str] = []
         self.samples: list[Sample] = []
         self._regions: list[_Region | None] = []
         self._fill(labelled, max_cache_bytes, progress)
@@ -245,6 +248,9 @@ class CropDataset:
                 result = next(results)
                 known[place] = result
                 if isinstance(result, _Region):
+                    if result.other_size:
+                        text = f"{sample.sample_id}: {result.other_size}"
+                        self.other_size.append(text)
                     used += result.pixels.nbytes
                     known[place] = result if used <= max_cache_bytes else None
             yield known[place]
@@ -263,6 +269,7 @@ class CropDataset:
                 f"{image.shape[1]} x {image.shape[0]} pixels, found "
                 f"{sample.box_xywh.round(1).tolist()}"
             )
+        problem = sample.other_size(image.shape[:2])
         plain = crop_affine(sample.box_xywh, self.input_hw, padding=self.padding)
         zoom = np.sqrt(abs(np.linalg.det(plain[:, :2])))
         half_xy = np.array(self.input_hw[::-1]) / 2
@@ -278,11 +285,11 @@ class CropDataset:
             offset = (0.5 - low) * scale - 0.5
             to_region = np.column_stack([np.diag(scale), offset])
             hw = (int(size[1]), int(size[0]))
-            return _Region(warp_image(image, to_region, hw), to_region)
+            return _Region(warp_image(image, to_region, hw), to_region, problem)
         part = image[low[1] : high[1], low[0] : high[0]]
         to_region = np.column_stack([np.eye(2), -low.astype(np.float64)])
         # A view would keep the whole picture in memory.
-        return _Region(part.copy(), to_region)
+        return _Region(part.copy(), to_region, problem)
 
 
 def _place(sample: Sample) -> tuple[Any, bytes]:

@@ -74,6 +74,25 @@ class Sample:
             return read_image(self.picture)
         return self.picture()
 
+    def other_size(self, image_hw: tuple[int, int]) -> str:
+        """Return what speaks against a picture: another size than it was labelled at.
+
+        Args:
+            image_hw: The picture's height and width.
+
+        Returns:
+            Empty where nothing does, or where the labels do not tell.
+        """
+        if self.labelled_hw is None or tuple(self.labelled_hw) == tuple(image_hw):
+            return ""
+        (height, width), (found_height, found_width) = self.labelled_hw, image_hw
+        # Photos are turned as their EXIF says; some labelling tools do not.
+        is_turned = (width, height) == (found_height, found_width)
+        return (
+            f"labelled at {width}x{height}, the picture is {found_width}x"
+            f"{found_height}: was it {'turned' if is_turned else 'resized'}?"
+        )
+
     def with_skeleton(self, target: Skeleton) -> "Sample":
         """Return the sample with its keypoints matched by name to ``target``.
 

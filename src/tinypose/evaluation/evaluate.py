@@ -97,13 +97,13 @@ def evaluate(
     people = _labelled_people(samples, predictor.skeleton)
     measured = {
         own: _with_lengths_of(own, predictor.skeleton)
-        for own in {sample.skeleton for sample in people}
+        for own in dict.fromkeys(sample.skeleton for sample in people)
     }
     references = measure_references(
         [replace(sample, skeleton=measured[sample.skeleton]) for sample in people]
     )
     mapped = [sample.with_skeleton(predictor.skeleton) for sample in people]
-    results, left_out, timing = _predict(
+    results, left_out, other_size, timing = _predict(
         predictor, mapped, references.pck, batch_size, progress
     )
     references = references.without([index for index, _ in left_out])
@@ -117,6 +117,7 @@ def evaluate(
         people=tuple(results),
         num_skipped=len(samples) - len(people),
         left_out=tuple(reason for _, reason in left_out),
+        other_size=tuple(other_size),
         accuracy=_accuracy(
             results, references, sorted({*thresholds, HEADLINE}), sigmas, sigmas_of
         ),
@@ -179,15 +180,16 @@ def _predict(
     reference: FloatArray,
     batch_size: int,
     progress: Progress | None,
-) -> tuple[list[PersonResult], list[tuple[int, str]], Timing]:
+) -> tuple[list[PersonResult], list[tuple[int, str]], list[str], Timing]:
     """Predict everyone, one batch of pictures in memory at a time.
 
     Returns:
-        The results, the index of each person left out with the reason, and
-        the time.
+        The results, the index of each person left out with the reason, whose
+        pictures are of another size than they were labelled at, and the time.
     """
     results: list[PersonResult] = []
     left_out: list[tuple[int, str]] = []
+    other_size: list[str] = []
     running, percentage = _RunningPCK(predictor.skeleton.num_keypoints), nan
     # Per batch: seconds to load, seconds to predict, people.
     times: list[tuple[float, float, int]] = []
@@ -200,6 +202,9 @@ def _predict(
                 images[index] = samples[index].load_image()
             except TinyposeError as error:
                 left_out.append((index, str(error)))
+                continue
+            if problem := samples[index].other_size(images[index].shape[:2]):
+                other_size.append(f"{samples[index].sample_id}: {problem}")
         loaded = time.perf_counter()
         poses, failures = predict_each(predictor, samples, images)
         left_out += failures
@@ -223,7 +228,7 @@ def _predict(
         batch_size=batch_size,
         machine=f"{platform.machine()}, {os.cpu_count()} CPUs",
     )
-    return results, left_out, timing
+    return results, left_out, other_size, timing
 
 
 def _require_most(left_out: Sequence[tuple[int, str]], total: int) -> None:
@@ -302,7 +307,9 @@ def _sigmas(data: Sequence[Skeleton], model: Skeleton) -> tuple[FloatArray, str]
     """
     known = SKELETONS.values()
     is_own = model.oks_sigmas and model not in known
-    if len(data) != 1 or not data[0].oks_sigmas or (is_own and data[0] not in known):
+    # Files of one form have skeletons of their own names.
+    forms = {(skeleton.names, skeleton.oks_sigmas) for skeleton in data}
+    if len(forms) != 1 or not data[0].oks_sigmas or (is_own and data[0] not in known):
         return model.sigmas, model.name
     places = data[0].mapping_to(model)
     return np.where(places >= 0, data[0].sigmas[places], model.sigmas), data[0].name

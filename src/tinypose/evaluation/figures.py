@@ -95,13 +95,21 @@ def picture_url(result: PersonResult, evaluation: Evaluation) -> str:
 
 
 def draw_result(result: PersonResult, evaluation: Evaluation) -> Image:
-    """Return what the model saw (height, width, 3), larger, with both poses."""
+    """Return what the model saw (height, width, 3), larger, with both poses.
+
+    Where it searched, that is what holds the person as labelled and as found.
+    """
+    box_xywh = result.sample.box_xywh
+    if evaluation.searched:
+        boxes = np.stack([box_xywh, result.pose.box_xywh])
+        low = boxes[:, :2].min(axis=0)
+        high = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+        box_xywh = np.concatenate([low, high - low])
     height, width = evaluation.metadata.input_hw
     zoom = PICTURE_SIDE / max(height, width)
     output_hw = round(height * zoom), round(width * zoom)
-    image_to_crop = crop_affine(
-        result.sample.box_xywh, output_hw, padding=evaluation.metadata.padding
-    )
+    padding = evaluation.metadata.padding
+    image_to_crop = crop_affine(box_xywh, output_hw, padding=padding)
     crop = warp_image(result.sample.load_image(), image_to_crop, output_hw)
     crop = draw_pose(
         crop,

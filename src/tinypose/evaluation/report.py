@@ -151,7 +151,10 @@ def _tiles(evaluation: Evaluation) -> Html:
         ),
         (pckh, "PCKh@0.5, in head lengths"),
         (percentage(accuracy.pcp.mean), "PCP, strict"),
-        (percentage(accuracy.oks.ap), "OKS-AP, true boxes"),
+        (
+            percentage(accuracy.oks.ap),
+            "OKS-AP, " + ("searched" if evaluation.searched else "true boxes"),
+        ),
         (percentage(accuracy.oks.mean), "mean OKS"),
         (
             f"{timing.predict:.1f} ms",
@@ -211,7 +214,9 @@ def _method(evaluation: Evaluation) -> Html:
         (
             "People",
             f"{evaluation.num_people:,} evaluated, {skipped:,} without labels, "
-            f"{len(evaluation.left_out):,} whose pictures or boxes are of no use",
+            f"{len(evaluation.left_out):,} whose pictures or boxes are of no use, "
+            f"{len(evaluation.other_size):,} whose pictures are of another size than "
+            "they were labelled at",
         ),
         (
             "Boxes",

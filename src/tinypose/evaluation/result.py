@@ -163,6 +163,8 @@ class Evaluation:
             and a picture and a box of use.
         num_skipped: Number of people who have no such keypoint.
         left_out: Why others are left out, a line per person.
+        other_size: Whose pictures are of another size than they were labelled at, a
+            line per person.
         accuracy: The metrics.
         timing: Milliseconds per person.
         version: The tinypose version that measured.
@@ -176,6 +178,7 @@ class Evaluation:
     people: tuple[PersonResult, ...]
     num_skipped: int
     left_out: tuple[str, ...]
+    other_size: tuple[str, ...]
     accuracy: Accuracy
     timing: Timing
     version: str
@@ -205,6 +208,7 @@ class Evaluation:
                 "num_people": self.num_people,
                 "num_skipped": self.num_skipped,
                 "left_out": [printable(reason) for reason in self.left_out],
+                "other_size": [printable(text) for text in self.other_size],
                 "boxes": "none, searched" if self.searched else "labelled",
             },
             "pck": _pck_dict(self),

@@ -100,8 +100,9 @@ def oks_table(evaluation: Evaluation) -> Html:
         ]
     ]
     note = (
-        f"{value.num_people:,} people, each with the true box and one predicted "
-        "pose; by the COCO evaluation library."
+        f"{value.num_people:,} people, each "
+        f"{'searched' if evaluation.searched else 'with the true box'} and with one "
+        "predicted pose; by the COCO evaluation library."
     )
     return section("OKS", _table(["", "%"], rows), note=note)
 

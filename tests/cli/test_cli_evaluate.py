@@ -96,6 +96,7 @@ def test_prints_the_table_and_writes_the_report(fake, capsys):
         "num_people": 6,
         "num_skipped": 0,
         "left_out": [],
+        "other_size": [],
         "boxes": "labelled",
     }
     assert Path("evaluation-first/report.html").stat().st_size > 10_000

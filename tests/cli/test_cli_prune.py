@@ -289,9 +289,9 @@ def test_a_pruned_run_learns_from_the_whole_one(run, tmp_path, capsys):
     command = ["prune", run, "--target", f"parameters={before.count_params() // 2}"]
     command += ["--rounds", 1, "--epochs", 1, "--importance", "magnitude"]
     command += ["--quiet", "--out", out]
-    code, _, err = tinypose(capsys, *command, "--teacher", "small")
-    assert code == 2 and "16x12 of 1.5 cells, found 16x12 of 1.25 cells" in err
-    assert "; set model.sigma_cells=1.25" in err and not out.exists()
+    code, _, err = tinypose(capsys, *command, "--teacher", "medium")
+    assert code == 2 and "--teacher medium: expected a run folder" in err
+    assert not out.exists()
     code, _, err = tinypose(capsys, *command, "--teacher", run)
     assert code == 0, err
     record = RunDir(out).read_run()

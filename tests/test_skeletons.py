@@ -171,7 +171,7 @@ def test_own_skeleton_from_yaml(tmp_path) -> None:
         ("keypoints: []", "at least one keypoint"),
         ("keypoints: [a, a]", "distinct"),
         ("keypoints: nose", "a list of names"),
-        ("keypoints: [1, 2]", "expected names"),
+        ("keypoints: [1, 2]", "expected names in 'keypoints', found 1; quote it: '1'"),
         ("keypoints: [nose]\nedges: [[nose, nos]]", "did you mean 'nose'"),
         ("keypoints: [a, b]\nedges: [[a, b, a]]", "two names"),
         ("keypoints: [a, b]\nflip_pair: [[a, b]]", "did you mean 'flip_pairs'"),

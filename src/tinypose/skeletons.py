@@ -264,7 +264,8 @@ def _names(value: Any, what: str) -> Sequence[str]:
         raise ValueError(f"expected a list of names in {what!r}, found {_brief(value)}")
     for item in value:
         if not isinstance(item, str):
-            raise ValueError(f"expected names in {what!r}, found {_brief(item)}")
+            hint = f"; quote it: '{item}'" if type(item) in (int, float, bool) else ""
+            raise ValueError(f"expected names in {what!r}, found {_brief(item)}{hint}")
     return value
 
 

@@ -260,8 +260,9 @@ def test_damaged_picture_does_not_stop_the_others(tinypose, photo, heads, tmp_pa
     arguments = ("--model", heads, "--save", "out", "--json", "p.json")
     code, _, err = tinypose("predict", folder, *arguments)
     assert code == 1
-    (line,) = err.splitlines()
+    line, last = err.splitlines()
     assert line.startswith("tinypose: error: ") and "b.png: expected a picture" in line
+    assert last.startswith("1 of 3 sources failed, such as ") and "b.png: " in last
     assert files(tmp_path / "out") == ["a_pose.jpg", "c_pose.jpg"]
     value = json.loads((tmp_path / "p.json").read_text())
     assert len(value["results"]) == 2
@@ -278,7 +279,8 @@ def test_sources_of_one_name_get_files_of_their_own(tinypose, photo, heads, tmp_
     # Again, over the folder that now holds pictures of that name: these are
     # sources now, and stay as they are.
     before = [(tmp_path / name).read_bytes() for name in drawn]
-    assert tinypose("predict", ".", "--model", heads, "--save", ".")[0] == 0
+    code, _, err = tinypose("predict", ".", "--model", heads, "--save", ".")
+    assert code == 0 and "warning: . is read and drawn into: the next time" in err
     assert [(tmp_path / name).read_bytes() for name in drawn] == before
 
 

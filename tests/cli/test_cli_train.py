@@ -26,6 +26,7 @@ from tinypose.skeletons import AI_CHALLENGER, load_skeleton
 from tinypose.training.device import choose_device
 from tinypose.training.job import TrainingJob
 from tinypose.training.run_dir import HISTORY_COLUMNS, Progress, RunDir
+from tinypose.training.steps import SavedInterrupt
 from tinypose.weights import shipped_weights
 
 OVERRIDES = [
@@ -461,6 +462,38 @@ def test_what_the_first_weights_and_the_teacher_were_made_of_is_kept(
         assert taught_by.data_text == "teacher.keras: not stated"
 
 
+def test_a_run_s_configuration_has_its_own_skeleton(
+    movable, tmp_path, capsys, untrained
+) -> None:
+    """Where the skeleton was, there may be another one by now, or none."""
+    run_dir = RunDir(movable)
+    (tmp_path / "mine.yaml").unlink()
+    data = ["--data", f"coco={tmp_path / 'here' / 'labels.json'}:1-3"]
+    again = tmp_path / "again"
+    code, _, err = run_here(capsys, "train", run_dir.config, *data, "--out", again)
+    assert code == 0, err
+    assert untrained[-1].training.skeleton.name == "mine"
+    assert RunDir(again).skeleton.exists()
+    with_own = ["--set", "skeleton=gone.yaml", "--out", tmp_path / "third"]
+    code, err = fail(capsys, run_dir.config, *data, *with_own)
+    assert code == 1 and "gone.yaml" in err
+
+
+def test_the_command_that_goes_on_has_the_options(
+    config, tmp_path, capsys, monkeypatch
+) -> None:
+    def run_training(job: TrainingJob, display, strategy) -> Progress:
+        raise SavedInterrupt
+
+    monkeypatch.setattr("tinypose.training.train.run_training", run_training)
+    out = tmp_path / "run"
+    options = ["--data", "stick_people:1-4", "--workers", 2, "--device", "cpu"]
+    with pytest.raises(SystemExit):
+        cli.main([str(x) for x in ("train", config, *options, "--out", out)])
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"tinypose train --resume {out} --workers 2 --device cpu" in said
+
+
 def test_another_edge_does_not_end_a_run(movable, capsys, untrained) -> None:
     run_dir = RunDir(movable)
     samples = [*untrained[0].training.samples, *untrained[0].validation.samples]
@@ -543,6 +576,23 @@ def test_a_stop_is_heard_and_a_second_one_is_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert lines == ["stopping after this step; once more to stop at once"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
+def test_a_closed_terminal_asks_to_stop_unless_it_is_not_to_matter() -> None:
+    def gone(text: str) -> None:
+        raise OSError("no terminal")
+
+    with stop_requested(gone) as stopped:
+        signal.raise_signal(signal.SIGHUP)
+        assert stopped()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with stop_requested() as stopped:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stopped()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -11,7 +11,7 @@ import pytest
 from tinypose.errors import TinyposeError
 from tinypose.images import write_image
 from tinypose.inference import sources
-from tinypose.inference.sources import Source, find_sources, open_source
+from tinypose.inference.sources import Source, find_sources, open_source, overlooked
 
 
 def picture(value=100, hw=(48, 64)):
@@ -49,6 +49,19 @@ def test_folder_gives_pictures_and_videos_in_natural_order(folder):
     assert names(found) == ["shot_1.png", "shot_2.JPG", "shot_10.jpg", "walk.mp4"]
     assert [source.kind for source in found] == ["picture"] * 3 + ["video"]
     assert found[0].name == str(folder / "shot_1.png") and found[0].stem == "shot_1"
+
+
+def test_what_a_folder_is_not_read_for_is_told(tmp_path):
+    for name in ("a.HEIC", "b.heic", "c.avif", "d.jpg", ".hidden.heic", "notes.txt"):
+        (tmp_path / name).touch()
+    assert "left out 2 .heic files and 1 .avif files; export it as" in overlooked(
+        str(tmp_path)
+    )
+    (tmp_path / "sub").mkdir()
+    text = overlooked(str(tmp_path))
+    assert "1 folders in it" in text and "/**/*.jpg'" in text
+    for nothing in (tmp_path / "sub", tmp_path / "d.jpg", "0", tmp_path / "*.jpg"):
+        assert overlooked(str(nothing)) == ""
 
 
 def test_pattern_gives_what_matches(folder):

@@ -18,6 +18,7 @@ from tinypose.models.layers import normalize_images
 from tinypose.models.loading import load_net
 from tinypose.models.weight_files import save_weights
 from tinypose.skeletons import LSP, Skeleton
+from tinypose.training.display import Display
 from tinypose.training.losses import heatmap_loss
 from tinypose.training.run_dir import RunDir
 from tinypose.training.task import PoseTask, build_task
@@ -336,3 +337,19 @@ def test_people_are_not_to_be_too_small_for_it(learner, dots, taught, tmp_path):
     assert load_teacher(taught, learner, dots.skeleton).zoom == 1
     wide = with_values(learner, f"padding={2 * learner.padding}")
     assert load_teacher(taught, wide, dots.skeleton).zoom == 2
+
+
+def test_a_run_says_what_its_teacher_cannot_teach(
+    learner, dots, taught, tmp_path, monkeypatch
+):
+    lines: list[str] = []
+    monkeypatch.setattr(Display, "line", lambda self, text: lines.append(text))
+    names = ("right_dot", "nose", "middle")
+    other = Skeleton(name="other", names=names, edges=(), flip_pairs=())
+    people = CropDataset(
+        [sample.with_skeleton(other) for sample in dots.samples[:8]], dots.input_hw
+    )
+    config = with_values(learner, "training.epochs=1", f"padding={2 * learner.padding}")
+    train(config, people, tmp_path / "run", validation=None, teacher=taught)
+    assert "the teacher does not know nose: labels alone teach these" in lines
+    assert any("people are 0.50 times as large" in line for line in lines)

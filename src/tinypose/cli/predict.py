@@ -26,7 +26,8 @@ def predict(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Pictures, videos, folders, quoted patterns, webcam indices.",
+            help="Pictures, videos, folders (without those in them), quoted patterns, "
+            "webcam indices.",
             metavar="SOURCE...",
         ),
     ],
@@ -89,7 +90,10 @@ def predict(
     csv: Annotated[
         str | None,
         typer.Option(
-            help="Write one line per keypoint as CSV; - for stdout.", metavar="FILE"
+            help="Write one line per keypoint as CSV; - for stdout. Lines whose "
+            "'found' is false are of pictures in which there is perhaps nobody; "
+            "sources that failed have none, and --json names them.",
+            metavar="FILE",
         ),
     ] = None,
     heatmaps: Annotated[
@@ -151,10 +155,12 @@ def predict(
     from tinypose.inference.outputs import OutputNames, Results
     from tinypose.inference.person_boxes import MIN_BOX_SCORE, PersonBoxes
     from tinypose.inference.predictor import Predictor
-    from tinypose.inference.sources import find_sources
+    from tinypose.inference.sources import find_sources, overlooked
 
     found = find_sources(sources)
-    _check_outputs(found, boxes, save, json, csv)
+    for text in filter(None, map(overlooked, sources)):
+        typer.echo(text, err=True)
+    _check_outputs(sources, found, boxes, save, json, csv)
     videos = [source.name for source in found if not source.is_picture]
     if boxes is not None and videos:
         raise UsageError(f"--boxes: expected pictures only, found {videos[0]}")
@@ -204,7 +210,15 @@ def predict(
             _write_results(job, json, csv)
     if interrupted:
         raise KeyboardInterrupt
-    if job.results.failures:
+    failures = job.results.failures
+    if failures:
+        if len(found) > 1:
+            first = failures[0]
+            typer.echo(
+                f"{len(failures)} of {len(found)} sources failed, such as "
+                f"{first['source']}: {first['error']}",
+                err=True,
+            )
         raise typer.Exit(1)
 
 
@@ -255,6 +269,7 @@ def _parse_box(text: str) -> tuple[float, ...]:
 
 
 def _check_outputs(
+    specs: list[str],
     sources: "list[Source]",
     boxes: Path | None,
     save: Path | None,
@@ -278,6 +293,12 @@ def _check_outputs(
             raise UsageError(f"expected a file for the results, found folder {path}")
     if save is not None and save.exists() and not save.is_dir():
         raise UsageError(f"expected --save to be a folder, found the file {save}")
+    if save is not None and save.resolve() in {Path(s).resolve() for s in specs}:
+        typer.echo(
+            f"warning: {save} is read and drawn into: the next time, what is drawn "
+            "counts as pictures; give --save another folder",
+            err=True,
+        )
     for folder in [*_folders(json, csv), *([save] if save else [])]:
         with explain_os_errors(folder, "write into"):
             folder.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,8 @@ def stop_requested(
 ) -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether the user has asked to stop.
 
-    The first Ctrl-C (or SIGTERM) is only noted, so that the work can finish
-    its step and save; a second one interrupts at once.
+    The first Ctrl-C (or SIGTERM, or a terminal that was closed) is only noted, so
+    that the work can finish its step and save; a second one interrupts at once.
 
     Args:
         say: Called with a line for the user at the first one.
@@ -28,15 +28,22 @@ def stop_requested(
             raise KeyboardInterrupt
         requested = True
         # It may have interrupted the writing of another line.
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, OSError):
             say(HEARD)
 
-    before = {
-        number: signal.signal(number, note)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = {number: signal.signal(number, note) for number in _numbers()}
     try:
         yield lambda: requested
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _numbers() -> list[signal.Signals]:
+    """Return the signals that ask to stop."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # unknown to Windows
+    # What nohup started goes on without its terminal.
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        numbers.append(hang_up)
+    return numbers

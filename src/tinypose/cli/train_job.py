@@ -32,6 +32,7 @@ class Request:
         is_new: Whether the run folder is still to be made.
         strategy: What ``choose_device`` gave, before any network was built.
         network: File of the pruned network that a new run trains on, if it does.
+        device: What the user wants it trained on.
     """
 
     config: Any
@@ -42,6 +43,7 @@ class Request:
     is_new: bool
     strategy: Any
     network: Path | None = None
+    device: str = "auto"
 
 
 def start_run(folder: Path, record: dict[str, Any], device: str, quiet: bool) -> bool:
@@ -119,6 +121,12 @@ def new_request(
         )
     config_file = find_config(config)
     resolved = load_config(config_file, override)
+    begun = RunDir(config_file.parent)
+    is_of_run = config_file == begun.config and begun.skeleton.exists()
+    if is_of_run and not any(text.startswith("skeleton=") for text in override):
+        # Where that run's own skeleton was may be another machine.
+        if is_own(resolved.skeleton):
+            resolved = replace(resolved, skeleton=str(begun.skeleton))
     run_dir.require_other(config_file)
     if is_own(resolved.skeleton):
         run_dir.require_other(Path(resolved.skeleton))
@@ -155,6 +163,7 @@ def new_request(
     request = _read(resolved, skeleton, run_dir, record, strategy)
     request.is_new = True
     request.network = network
+    request.device = device
     return request
 
 
@@ -186,6 +195,7 @@ def resumed_request(
     request = _read(config, run_dir.load_skeleton(config), run_dir, record, strategy)
     samples = [*request.training, *request.validation]
     require_same(path, record["fingerprint"], samples)
+    request.device = device
     return request
 
 
@@ -316,6 +326,8 @@ def run_request(request: Request, quiet: bool, num_workers: int = 0) -> bool:
             display.line(
                 f"interrupted, {'everything' if saved else 'the last checkpoint'} "
                 f"is saved; go on with  tinypose train --resume {run_dir.path}"
+                + (f" --workers {num_workers}" if num_workers else "")
+                + (f" --device {request.device}" if request.device != "auto" else "")
             )
             raise
         stopped = should_stop()

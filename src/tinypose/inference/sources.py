@@ -16,6 +16,7 @@ import numpy as np
 from tinypose.errors import TinyposeError
 from tinypose.files import explain_os_errors, printable, require_file
 from tinypose.images import (
+    HEIF_SUFFIXES,
     MAX_PIXELS,
     PICTURE_SUFFIXES,
     Image,
@@ -321,6 +322,30 @@ def _folder_sources(folder: Path) -> list[Source]:
             f"known endings are {', '.join(PICTURE_SUFFIXES + VIDEO_SUFFIXES)}"
         )
     return found
+
+
+def overlooked(spec: str) -> str:
+    """Return what of a folder looks as if it were read and is not; empty for nothing.
+
+    Args:
+        spec: As in ``find_sources``.
+    """
+    folder = Path(spec)
+    if not folder.is_dir():
+        return ""
+    with explain_os_errors(spec, "read"):
+        entries = [p for p in folder.iterdir() if not p.name.startswith(".")]
+        num_folders = sum(path.is_dir() for path in entries)
+    suffixes = [path.suffix.lower() for path in entries]
+    counts = {suffix: suffixes.count(suffix) for suffix in HEIF_SUFFIXES}
+    unread = {suffix: count for suffix, count in counts.items() if count}
+    parts = [f"{count:,} {suffix} files" for suffix, count in unread.items()]
+    advice = suffix_advice(next(iter(unread), ""))
+    if num_folders:
+        parts.append(f"{num_folders:,} folders in it")
+        pattern = printable(str(folder / "**" / "*.jpg"))
+        advice += f"; for folders in folders quote a pattern, such as '{pattern}'"
+    return f"{printable(spec)}: left out {' and '.join(parts)}{advice}" if parts else ""
 
 
 def _sources_among(paths: Sequence[Path]) -> list[Source]:

@@ -304,6 +304,19 @@ def test_a_pruned_run_learns_from_the_whole_one(run, tmp_path, capsys):
     assert code == 2 and "repeat its --teacher" in err
 
 
+def test_a_request_that_is_refused_leaves_nothing_behind(run, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["prune", run, "--target", "macs=1K", "--rounds", 1, "--out", out]
+    command += ["--importance", "magnitude"]
+    for typo, message in (
+        (["--set", "training.epohcs=3"], "unknown key training.epohcs"),
+        ([], "expected a target that pruning can reach"),
+    ):
+        code, _, err = tinypose(capsys, *command, *typo)
+        assert code in (1, 2) and message in err
+        assert not (out / "request.json").exists()
+
+
 def test_a_run_is_not_pruned_into_itself_or_another(run, tmp_path, capsys):
     before = {file: file.read_bytes() for file in run.iterdir() if file.is_file()}
     for target in ("macs=1M", "sparsity=50%"):

@@ -166,6 +166,10 @@ def test_only_people_who_are_scored_count(dot_models, people):
     alone = replace(alone, box_xywh=np.array([*alone.keypoints_xy[0], 0.0, 0.0]))
     receipt = make_receipt(path, path, [alone, *people[1:]], "dots")
     assert receipt.num_people == PEOPLE - 1
+    # Those who are scored are of one picture: they stand for themselves.
+    pair = [people[1], replace(people[2], picture=people[1].picture)]
+    receipt = make_receipt(path, path, [alone, *pair], "dots")
+    assert receipt.change_low == receipt.change_high == 0
     message = "dots: expected people with a labelled torso.*none among 1, so nobody can"
     with pytest.raises(TinyposeError, match=message):
         make_receipt(path, path, [alone], "dots")

@@ -134,7 +134,6 @@ class PruneJob:
 
     def _train_rounds(self) -> None:
         """Remove channels and train, round by round."""
-        from tinypose.files import write_json
         from tinypose.training.run_dir import RunDir
 
         goal, source, start = self.target, self.run, 0.0
@@ -146,8 +145,6 @@ class PruneJob:
                 start = start or self._starting_cost(measure)
                 # Each round takes the same share of what the last one left.
                 share = (goal.value / start) ** (number / self.rounds)
-                if number == 1:
-                    write_json(self.out / REQUEST, self.request)
                 factor = LEARNING_RATE if number == 1 else 1.0
                 self._make(source, folder, start * share, factor, measure)
             stopped = self._train(folder)
@@ -209,9 +206,11 @@ class PruneJob:
         from tinypose.models.cost import count_macs, count_parameters
         from tinypose.training.pruning import NUM_PICTURES, weigh_channels
         from tinypose.training.run_dir import RunDir
+        from tinypose.training.stage import stage_at
 
         net, metadata = _network(source)
         config = self._config_after(source, metadata, factor, self.changes)
+        stage_at(config, 0)  # says where there are too few epochs
         people = load_data(self.record["data"], metadata.skeleton, self.record["limit"])
         # Of all data sets, not of the first alone.
         chosen = [people[index] for index in spread_evenly(len(people), NUM_PICTURES)]
@@ -225,6 +224,9 @@ class PruneJob:
             cost=SAVES[self.target.kind],
         )
         run_dir = RunDir(folder)
+        if source == self.run:
+            # Only now is it known that the request can be met.
+            write_json(self.out / REQUEST, self.request)
         save_config(run_dir.config, config)
         run_dir.keep_skeleton(config, metadata.skeleton)
         report: dict[str, Any] = {

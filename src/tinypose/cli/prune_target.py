@@ -35,7 +35,7 @@ class Target:
 def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
     """Return what measures a network with its metadata in the target's unit.
 
-    Size and latency are those of a file in the network's ``smallest_precision``.
+    Size and latency are those of a file in the network's ``small_precision``.
     """
     from tinypose.models.cost import count_macs, count_parameters
 
@@ -45,12 +45,12 @@ def measurer(target: Target) -> "Callable[[Any, Metadata], float]":
         return lambda net, metadata: float(count_parameters(net))
 
     def measure(net: Any, metadata: "Metadata") -> float:
-        from tinypose.export.tflite import export_tflite, smallest_precision
+        from tinypose.export.tflite import export_tflite, small_precision
         from tinypose.export.wrapper import noise_crops
         from tinypose.inference.footprint import latency
         from tinypose.metadata import CALIBRATED
 
-        precision = smallest_precision(net)
+        precision = small_precision(net)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tflite"
             # Ranges change neither size nor time: noise will do.

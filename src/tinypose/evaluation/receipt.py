@@ -226,13 +226,15 @@ def _change(
 ) -> tuple[float, tuple[float, float]]:
     """Return file minus network in points of PCK@0.2, and its interval."""
     groups = picture_groups([person.sample for person in of_file.people])
+    is_scored = [bool(np.isfinite(person.errors).any()) for person in of_file.people]
+    pictures = {g for g, scored in zip(groups, is_scored, strict=True) if scored}
     draws = [
         mean_of_draws(
             resample_pck(
                 np.stack([person.errors for person in result.people]),
                 HEADLINE,
                 # Those of one picture stand for themselves.
-                groups=groups if len(set(groups)) > 1 else None,
+                groups=groups if len(pictures) > 1 else None,
             )
         )
         for result in (of_file, of_network)

@@ -86,8 +86,11 @@ def export_tflite(
     return metadata
 
 
-def smallest_precision(net: keras.Model) -> str:
-    """Return the precision whose file of a network is the smallest."""
+def small_precision(net: keras.Model) -> str:
+    """Return the precision in which a network's file is small and fast.
+
+    Eight bits throughout, where the network can be computed so.
+    """
     return "dynamic" if _has_windows(net) else "int8"
 
 

@@ -58,7 +58,9 @@ class Setup:
         accuracy = {}
         # In an early phase it is another output's.
         if progress.best is not None and self.task.judged == prediction:
-            accuracy[f"validation {progress.figure}"] = round(progress.best, 2)
+            # Files in full precision compute something else then.
+            how = ", eight bits imitated" if job.config.training.imitate_int8 else ""
+            accuracy[f"validation {progress.figure}{how}"] = round(progress.best, 2)
         return Metadata(
             name=job.run_dir.path.name,
             family=job.config.family,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinypose.errors import TinyposeError
+from tinypose.keypoint_names import usual_sigmas
 from tinypose.skeletons import (
     AI_CHALLENGER,
     COCO,
@@ -16,7 +17,6 @@ from tinypose.skeletons import (
     Skeleton,
     load_skeleton,
     unpaired_sides,
-    usual_sigmas,
 )
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)

@@ -87,3 +87,32 @@ def is_side(word: str) -> bool:
     """Return whether a word of a plain name is left or right, in some language."""
     is_short = word in _MIRRORED or word in _SIDE_SHORT_WORDS
     return is_short or word.startswith((*_SIDE_WORDS, *_SIDES_IN_FULL))
+
+
+_USUAL_SIGMAS = {
+    "nose": 0.026,
+    "eye": 0.025,
+    "ear": 0.035,
+    "shoulder": 0.079,
+    "elbow": 0.072,
+    "wrist": 0.062,
+    "hip": 0.107,
+    "knee": 0.087,
+    "ankle": 0.089,
+    "neck": 0.079,
+    "head_top": 0.079,
+}
+
+
+def usual_sigmas(names: Sequence[str]) -> tuple[float, ...]:
+    """Return the OKS sigmas of keypoints; empty where one has none that is known.
+
+    Reference:
+        Ronchi & Perona, "Benchmarking and error diagnosis in multi-instance pose
+        estimation", ICCV 2017, the values of the COCO evaluation; neck and head top
+        as in CrowdPose (Li et al., CVPR 2019).
+    """
+    parts = [name.removeprefix("left_").removeprefix("right_") for name in names]
+    if not set(parts) <= set(_USUAL_SIGMAS):
+        return ()
+    return tuple(_USUAL_SIGMAS[part] for part in parts)

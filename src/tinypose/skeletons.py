@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from tinypose.errors import TinyposeError, did_you_mean
 from tinypose.files import read_yaml
-from tinypose.keypoint_names import infer_flip_pairs, is_side, plain_names
+from tinypose.keypoint_names import (
+    infer_flip_pairs,
+    is_side,
+    plain_names,
+    usual_sigmas,
+)
 
 DEFAULT_SIGMA = 0.05
 """OKS sigma of a keypoint for which nobody has measured one."""
@@ -320,35 +325,6 @@ _NECK = (
 )
 _TORSO = ("left_shoulder", "right_hip")
 _HEAD = ("head_top", "neck")
-
-_USUAL_SIGMAS = {
-    "nose": 0.026,
-    "eye": 0.025,
-    "ear": 0.035,
-    "shoulder": 0.079,
-    "elbow": 0.072,
-    "wrist": 0.062,
-    "hip": 0.107,
-    "knee": 0.087,
-    "ankle": 0.089,
-    "neck": 0.079,
-    "head_top": 0.079,
-}
-
-
-def usual_sigmas(names: Sequence[str]) -> tuple[float, ...]:
-    """Return the OKS sigmas of keypoints; empty where one has none that is known.
-
-    Reference:
-        Ronchi & Perona, "Benchmarking and error diagnosis in multi-instance pose
-        estimation", ICCV 2017, the values of the COCO evaluation; neck and head top
-        as in CrowdPose (Li et al., CVPR 2019).
-    """
-    parts = [name.removeprefix("left_").removeprefix("right_") for name in names]
-    if not set(parts) <= set(_USUAL_SIGMAS):
-        return ()
-    return tuple(_USUAL_SIGMAS[part] for part in parts)
-
 
 # fmt: off
 _AI_CHALLENGER_NAMES = (

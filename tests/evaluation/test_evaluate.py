@@ -10,7 +10,8 @@ from tinypose.data.stick_people import stick_people
 from tinypose.errors import MissingDependencyError, TinyposeError, UsageError
 from tinypose.evaluation import oks
 from tinypose.evaluation.evaluate import evaluate
-from tinypose.skeletons import AI_CHALLENGER, LSP, MPII, Skeleton, usual_sigmas
+from tinypose.keypoint_names import usual_sigmas
+from tinypose.skeletons import AI_CHALLENGER, LSP, MPII, Skeleton
 
 pytest.importorskip("faster_coco_eval")
 

@@ -6,13 +6,12 @@ from typing import Any
 from tinypose.coco_format import identifier
 from tinypose.data.records import brief, expect_mapping, expect_records
 from tinypose.errors import TinyposeError
-from tinypose.keypoint_names import infer_flip_pairs, plain_names
+from tinypose.keypoint_names import infer_flip_pairs, plain_names, usual_sigmas
 from tinypose.skeletons import (
     AI_CHALLENGER,
     COCO,
     SKELETONS,
     Skeleton,
-    usual_sigmas,
 )
 
 Pair = tuple[str, str]

@@ -1,6 +1,6 @@
 """Open a trained network whose heatmaps another one is to learn from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,9 @@ from tinypose.models.weight_files import SUFFIX as WEIGHTS_SUFFIX
 from tinypose.models.weight_files import read_weights
 from tinypose.skeletons import Skeleton
 from tinypose.training.teacher_view import TeacherView
+
+USUAL_ZOOM = 0.7, 1.5
+"""Within these, networks find people of other sizes than they were trained on."""
 
 
 class Teacher(NamedTuple):
@@ -54,6 +57,29 @@ class Teacher(NamedTuple):
             return ops.cast(self.net(images, training=False), "float32")
         maps = self.net(self.view.pictures(images), training=False)
         return self.view.heatmaps(ops.cast(maps, "float32"))
+
+
+def teacher_advice(teacher: Teacher, names: Sequence[str]) -> list[str]:
+    """Return what the user should know of a teacher: what it cannot teach.
+
+    Args:
+        teacher: What a student learns from.
+        names: The student's keypoints.
+    """
+    texts = []
+    unknown = np.array(names)[teacher.known == 0]
+    if len(unknown):
+        texts.append(
+            f"the teacher does not know {', '.join(unknown)}: labels alone teach these"
+        )
+    least, most = USUAL_ZOOM
+    if not least < teacher.zoom < most:
+        kind = "large" if teacher.zoom > 1 else "small"
+        texts.append(
+            f"warning: in these crops people are {1 / teacher.zoom:.2f} times as "
+            f"large as where the teacher learned; padding is {kind} here"
+        )
+    return texts
 
 
 def is_taught(codec: Codec) -> bool:

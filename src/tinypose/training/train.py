@@ -28,11 +28,8 @@ from tinypose.training.task import (
     restore_variables,
     variable_arrays,
 )
-from tinypose.training.teacher import Teacher
+from tinypose.training.teacher import teacher_advice
 from tinypose.training.validation import ValidationResult, Validator
-
-USUAL_ZOOM = 0.7, 1.5
-"""Within these, networks find people of other sizes than they were trained on."""
 
 SPEED = HISTORY_COLUMNS.index("images_per_second")
 
@@ -104,7 +101,9 @@ class _Loop:
                 "validation people: of the others the torso is not labelled"
             )
         if self.task.teacher:
-            self._say_what_it_cannot_teach(self.task.teacher)
+            names = self.job.training.skeleton.names
+            for text in teacher_advice(self.task.teacher, names):
+                self.display.line(text)
         if not progress.history or progress.epoch == self.setup.stage.begin:
             return
         last = progress.history[-1][HISTORY_COLUMNS.index("learning_rate")] or 0.0
@@ -114,22 +113,6 @@ class _Loop:
             self.display.line(
                 f"the learning rate goes up from {last:.2g} to {rate:.2g}: more epochs "
                 "stretch its schedule; PCK may fall at first"
-            )
-
-    def _say_what_it_cannot_teach(self, teacher: Teacher) -> None:
-        """Say which keypoints a teacher lacks, and that people are too small for it."""
-        unknown = np.array(self.job.training.skeleton.names)[teacher.known == 0]
-        if len(unknown):
-            self.display.line(
-                f"the teacher does not know {', '.join(unknown)}: labels alone teach "
-                "these"
-            )
-        least, most = USUAL_ZOOM
-        if not least < teacher.zoom < most:
-            kind = "large" if teacher.zoom > 1 else "small"
-            self.display.line(
-                f"warning: in these crops people are {1 / teacher.zoom:.2f} times as "
-                f"large as where the teacher learned; padding is {kind} here"
             )
 
     def _start_from(self, initial: Path) -> None:

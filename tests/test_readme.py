@@ -75,6 +75,8 @@ def test_the_commands_run_in_order(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     # A network after one epoch, with hardly a peak, may move any distance.
     monkeypatch.setattr("tinypose.export.verify.MAX_MEDIAN_QUANTISED", 99.0)
+    # Of the shipped network hardly a layer fits one so small.
+    monkeypatch.setattr("tinypose.training.initial.LEAST_SHARE", 0.0)
     verbs = []
     for command in commands():
         program, *words = shlex.split(command)

@@ -583,11 +583,12 @@ def test_a_closed_terminal_asks_to_stop_unless_it_is_not_to_matter() -> None:
     def gone(text: str) -> None:
         raise OSError("no terminal")
 
-    with stop_requested(gone) as stopped:
-        signal.raise_signal(signal.SIGHUP)
-        assert stopped()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        with stop_requested(gone) as stopped:
+            signal.raise_signal(signal.SIGHUP)
+            assert stopped()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
         with stop_requested() as stopped:
             signal.raise_signal(signal.SIGHUP)
             assert not stopped()

@@ -21,6 +21,9 @@ STDOUT = "-"
 STDOUT_DEVICE = "/dev/stdout"
 """Written to by name, it would begin anew what was said before."""
 
+FEW_SOURCES = 20
+"""The lines of so many are still to be seen when all is done."""
+
 
 def predict(
     sources: Annotated[
@@ -212,7 +215,7 @@ def predict(
         raise KeyboardInterrupt
     failures = job.results.failures
     if failures:
-        if len(found) > 1:
+        if len(found) > FEW_SOURCES:
             first = failures[0]
             typer.echo(
                 f"{len(failures)} of {len(found)} sources failed, such as "

@@ -312,6 +312,37 @@ def test_the_search_ends_where_that_of_python_ends(node, person, size) -> None:
     assert found["passes"] > 1
 
 
+def follow_in_both(node, what, frames, box, fake, fake_of_js) -> list[dict]:
+    """Return the poses of tinypose.js in frames, in which Python's are the same.
+
+    Args:
+        node: Runs JavaScript.
+        what: The attribute of both models that changes from frame to frame.
+        frames: Its values.
+        box: Of the chosen person; None for anyone.
+        fake: The model, in Python.
+        fake_of_js: The same, an expression in JavaScript.
+    """
+    found = node(
+        f"const fake = {fake_of_js}; const frames = {json.dumps(frames)}; "
+        f"const tracker = new Tracker(fake, {{box: {json.dumps(box)}}}); "
+        "const poses = []; "
+        f"for (const [index, frame] of frames.entries()) {{ fake.{what} = frame; "
+        "poses.push(await tracker.predict({width: 400, height: 300}, index / 25)); } "
+        "return poses"
+    )
+    tracker = Tracker(fake, box_xywh=box)
+    image = np.zeros((300, 400, 3), np.uint8)
+    for index, (frame, pose_of_js) in enumerate(zip(frames, found, strict=True)):
+        setattr(fake, what, np.array(frame))
+        expected = tracker(image, index / 25)
+        assert pose_of_js["found"] == tracker.found, index
+        if tracker.found:
+            points = [[point["x"], point["y"]] for point in pose_of_js["keypoints"]]
+            np.testing.assert_allclose(points, expected.keypoints_xy, atol=1e-3)
+    return found
+
+
 @needs_node
 @pytest.mark.parametrize("box", [None, [48, 42, 66, 110]], ids=["anyone", "chosen"])
 def test_a_person_is_followed_as_in_python(node, box) -> None:
@@ -325,24 +356,7 @@ def test_a_person_is_followed_as_in_python(node, box) -> None:
         # Hidden, back, beside somebody else; gone for good.
         people[4:7] = [[-900, 60, 60, 120]] * 3
         people[9:11] = [[150, 60, 60, 120]] * 2
-    found = node(
-        f"const people = {json.dumps(people)}; const fake = new Fake(); "
-        f"const tracker = new Tracker(fake, {{box: {json.dumps(box)}}}); "
-        "const poses = []; "
-        "for (const [index, person] of people.entries()) { fake.person = person; "
-        "poses.push(await tracker.predict({width: 400, height: 300}, index / 25)); } "
-        "return poses"
-    )
-    fake = Fake()
-    tracker = Tracker(fake, box_xywh=box)
-    image = np.zeros((300, 400, 3), np.uint8)
-    for index, (person, pose_of_js) in enumerate(zip(people, found, strict=True)):
-        fake.person = person
-        expected = tracker(image, index / 25)
-        assert pose_of_js["found"] == tracker.found, index
-        if tracker.found:
-            points = [[point["x"], point["y"]] for point in pose_of_js["keypoints"]]
-            np.testing.assert_allclose(points, expected.keypoints_xy, atol=1e-3)
+    found = follow_in_both(node, "person", people, box, Fake(), "new Fake()")
     assert {pose_of_js["found"] for pose_of_js in found} == {True, False}
 
 
@@ -354,29 +368,16 @@ def test_few_keypoints_are_followed_as_in_python(node, count) -> None:
     steps = 2.0 * np.arange(40)[:, None, None] * [1, 0]
     frames = (places + steps + generator.normal(0, 0.7, (40, count, 2))).tolist()
     box = [130, 70, 80, 40]
-    found = node(
-        f"const frames = {json.dumps(frames)}; const fake = new Fake(); "
-        "fake.predictBox = async (picture, box) => { fake.boxes.push(box); "
-        "const crop = cropOf(box, fake.metadata); "
-        "const keypoints = fake.places.map(([x, y]) => ({x, y, score: "
+    few = (
+        "Object.assign(new Fake(), {async predictBox(picture, box) { "
+        "const crop = cropOf(box, this.metadata); "
+        "const keypoints = this.places.map(([x, y]) => ({x, y, score: "
         "[(x + 0.5 - crop.left) / crop.scale, (y + 0.5 - crop.top) / crop.scale]"
         ".every((value) => value >= 0 && value <= SIDE) ? 0.8 : 0.02})); "
-        "return {keypoints, score: keypoints[0].score, box}; }; "
-        f"const tracker = new Tracker(fake, {{box: {json.dumps(box)}}}); "
-        "const poses = []; "
-        "for (const [index, places] of frames.entries()) { fake.places = places; "
-        "poses.push(await tracker.predict({width: 400, height: 300}, index / 25)); } "
-        "return poses"
+        "return {keypoints, score: keypoints[0].score, box}; }})"
     )
-    fake = FewKeypoints()
-    tracker = Tracker(fake, box_xywh=box)
-    image = np.zeros((300, 400, 3), np.uint8)
-    for index, (points, pose_of_js) in enumerate(zip(frames, found, strict=True)):
-        fake.places = np.array(points)
-        expected = tracker(image, index / 25)
-        assert tracker.found and pose_of_js["found"], index
-        points_of_js = [[point["x"], point["y"]] for point in pose_of_js["keypoints"]]
-        np.testing.assert_allclose(points_of_js, expected.keypoints_xy, atol=1e-3)
+    found = follow_in_both(node, "places", frames, box, FewKeypoints(), few)
+    assert all(pose_of_js["found"] for pose_of_js in found)
     # A filter that begins anew with each frame passes on what is seen.
     smooth = [[[p["x"], p["y"]] for p in each["keypoints"]] for each in found]
     errors = [np.array(each) - places - steps for each in (frames, smooth)]

@@ -216,6 +216,7 @@ def _summary(evaluation: "Evaluation") -> "Table":
 
 def _totals(evaluation: "Evaluation") -> list[str]:
     """Return the lines of what is not PCK."""
+    from tinypose.data.advice import size_advice
     from tinypose.evaluation.error_kinds import KINDS
     from tinypose.evaluation.tables import percentage
 
@@ -241,12 +242,8 @@ def _totals(evaluation: "Evaluation") -> list[str]:
             f"{evaluation.num_skipped} people without usable labels skipped, "
             f"{left_out} without a {accuracy.references.pck_unit} not in PCK"
         )
-    if evaluation.other_size:
-        lines.append(
-            f"warning: {len(evaluation.other_size)} people's labels do not fit their "
-            f"pictures: {printable(evaluation.other_size[0])}  tinypose data check  "
-            "names all"
-        )
+    if advice := size_advice(evaluation.other_size):
+        lines.append(f"warning: {advice}")
     if evaluation.left_out:
         lines.append(
             f"{len(evaluation.left_out)} people left out, such as: "

@@ -122,11 +122,11 @@ def new_request(
     config_file = find_config(config)
     resolved = load_config(config_file, override)
     begun = RunDir(config_file.parent)
-    is_of_run = config_file == begun.config and begun.skeleton.exists()
-    if is_of_run and not any(text.startswith("skeleton=") for text in override):
+    is_chosen = any(text.startswith("skeleton=") for text in override)
+    has_copy = config_file == begun.config and begun.skeleton.exists()
+    if has_copy and is_own(resolved.skeleton) and not is_chosen:
         # Where that run's own skeleton was may be another machine.
-        if is_own(resolved.skeleton):
-            resolved = replace(resolved, skeleton=str(begun.skeleton))
+        resolved = replace(resolved, skeleton=str(begun.skeleton))
     run_dir.require_other(config_file)
     if is_own(resolved.skeleton):
         run_dir.require_other(Path(resolved.skeleton))
@@ -361,6 +361,7 @@ def _cache(
     display: Any,
     should_stop: Callable[[], bool],
 ) -> Any:
+    from tinypose.data.advice import size_advice
     from tinypose.data.crops import MAX_CACHE_BYTES, CropDataset
 
     def progress(done: int) -> None:
@@ -402,11 +403,8 @@ def _cache(
             f"them left out (the first: {dataset.unreadable[0]})"
         )
     display.line(text)
-    if dataset.other_size:
-        display.line(
-            f"warning: {len(dataset.other_size)} people's labels do not fit their "
-            f"pictures: {dataset.other_size[0]}  tinypose data check  names all"
-        )
+    if advice := size_advice(dataset.other_size):
+        display.line(f"warning: {advice}")
     if dataset.num_uncached:
         display.line(
             f"warning: {dataset.num_uncached} of them do not fit into "

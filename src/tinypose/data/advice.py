@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tinypose.data.sample import Sample
+from tinypose.files import printable
 from tinypose.keypoint_names import plain_names
 from tinypose.skeletons import Skeleton, unpaired_sides
 
@@ -58,6 +59,20 @@ def step_advice(num_people: int, batch_size: int, epochs: int) -> str | None:
             "time, who fill no batch; set a smaller training.batch_size"
         )
     return None
+
+
+def size_advice(other_size: Sequence[str]) -> str | None:
+    """Return what to tell of people whose pictures have changed since their labels.
+
+    Args:
+        other_size: A line for each of them; see ``Sample.other_size``.
+    """
+    if not other_size:
+        return None
+    return (
+        f"{len(other_size)} people's labels do not fit their pictures: "
+        f"{printable(other_size[0])}  tinypose data check  names all"
+    )
 
 
 def mirror_advice(skeleton: Skeleton, flip_probability: float) -> str | None:

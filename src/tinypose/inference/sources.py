@@ -2,6 +2,7 @@
 
 import glob
 import math
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -333,10 +334,11 @@ def overlooked(spec: str) -> str:
     folder = Path(spec)
     if not folder.is_dir():
         return ""
-    with explain_os_errors(spec, "read"):
-        entries = [p for p in folder.iterdir() if not p.name.startswith(".")]
-        num_folders = sum(path.is_dir() for path in entries)
-    suffixes = [path.suffix.lower() for path in entries]
+    # Its entries know what they are; asking for each file costs a while.
+    with explain_os_errors(spec, "read"), os.scandir(folder) as scan:
+        entries = [entry for entry in scan if not entry.name.startswith(".")]
+        num_folders = sum(entry.is_dir() for entry in entries)
+    suffixes = [Path(entry.name).suffix.lower() for entry in entries]
     counts = {suffix: suffixes.count(suffix) for suffix in HEIF_SUFFIXES}
     unread = {suffix: count for suffix, count in counts.items() if count}
     parts = [f"{count:,} {suffix} files" for suffix, count in unread.items()]

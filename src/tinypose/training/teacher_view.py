@@ -1,6 +1,7 @@
 """How a teacher sees a student's crops: at its own size, and back to the student's."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,10 +126,15 @@ class TeacherView:
         """
         if self.is_same:
             return maps
-        rows, columns = (self._conversion(axis) for axis in (0, 1))
+        rows, columns = self._conversions
         # (B, H, W, K): along the width first, then along the height.
         maps = ops.einsum("jx,byxk->byjk", columns, maps)
         return ops.einsum("iy,byjk->bijk", rows, maps)
+
+    @cached_property
+    def _conversions(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The matrices along y and x; where nothing is traced, each step needs them."""
+        return self._conversion(0), self._conversion(1)
 
     def _conversion(self, axis: int) -> NDArray[np.float32]:
         """Return the matrix (student's cells, teacher's cells) along y or x.
